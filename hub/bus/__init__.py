@@ -1,0 +1,1 @@
+"""The way of events to everybody who wants them: one port, two transports."""

@@ -1,0 +1,299 @@
+"""Settings: frozen, typed, grouped, read once from `HUB_*` variables. Nothing else reads the environment.
+
+`HUB_DB__URL` is `db.url`; `HUB_DB__URL_FILE` names a file that holds it. Secrets do not print.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from hub.errors import WrongConfiguration
+
+PREFIX = "HUB_"
+FILE_SUFFIX = "_FILE"
+SYSTEMS = ("crm", "kingdee", "wms", "erp")
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
+
+
+class Group(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Database(Group):
+    """Where a database is and how patient the hub is with it."""
+
+    url: SecretStr | None = None
+    schema_name: Annotated[Name | None, Field(description="PostgreSQL schema, made on upgrade")] = None
+    pool_size: Annotated[int, Field(ge=1, le=100)] = 5
+    statement_seconds: Seconds = 30
+    lock_seconds: Seconds = 10
+
+
+class Bus(Group):
+    """Where the bus is: `amqp://user:password@host1,host2/vhost` or `embedded:///path/to/bus.db`."""
+
+    url: SecretStr | None = None
+    prefix: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_-]*\.)?$", max_length=32)] = ""
+    heartbeat_seconds: Annotated[int, Field(ge=5, le=60)] = 15
+    connect_seconds: Seconds = 10
+    blocked_seconds: Seconds = 30
+    confirm_seconds: Annotated[float, Field(gt=0, description="longest wait for the confirm of a published event")] = 15
+    prefetch: Annotated[int, Field(ge=1, le=2000)] = 1000
+
+
+class Relay(Group):
+    """How the relay takes events from the outbox."""
+
+    batch: Annotated[int, Field(ge=1, le=5000)] = 1000
+    shards: Annotated[int, Field(ge=1, le=16)] = 1
+    lease_seconds: Seconds = 20
+    poll_seconds: Annotated[float, Field(gt=0, description="longest sleep when nothing wakes the relay")] = 0.5
+    hold_seconds: Annotated[float, Field(gt=0, description="rest of an order whose event the bus would not take")] = 15
+
+
+class Consumer(Group):
+    """How every consumer takes events in and brings its system up to date."""
+
+    receive_batch: Annotated[int, Field(ge=1, le=2000)] = 500
+    work_batch: Annotated[int, Field(ge=1, le=2000)] = 500
+    lease_seconds: Seconds = 60
+    poll_seconds: Seconds = 0.5
+    attempts: Annotated[int, Field(ge=1, description="rejections that are tried again before an order is parked")] = 8
+    give_up_seconds: Annotated[float, Field(gt=0, description="age at which an order that fails is parked")] = 6 * 3600
+    backoff_seconds: Seconds = 1
+    backoff_max_seconds: Seconds = 300
+
+
+class Systems(Group):
+    """The database of each system's interface tables."""
+
+    crm: Database = Database()
+    kingdee: Database = Database()
+    wms: Database = Database()
+    erp: Database = Database()
+
+
+class Listen(Group):
+    """An address to listen on; port 0 lets the machine choose."""
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+
+
+class Api(Listen):
+    """The OMS interface."""
+
+    port: Port = 8080
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
+
+
+class Log(Group):
+    """What is logged and how it looks."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    data_dir: Annotated[Path, Field(description="where the embedded default keeps its files")] = Path("hub-data")
+    locale: Literal["en", "zh"] = "en"
+    tz: str = "Asia/Shanghai"
+    db: Database = Database()
+    bus: Bus = Bus()
+    relay: Relay = Relay()
+    consumer: Consumer = Consumer()
+    systems: Systems = Systems()
+    api: Api = Api()
+    probes: Listen = Listen()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - signature of the library
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values come from the mapping given to `load` alone."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _urls_are_complete(self) -> Self:
+        for variable, url in self._database_urls():
+            _checked_database_url(variable, url)
+        _checked_bus_url(self.bus_url)
+        return self
+
+    @property
+    def db_url(self) -> str:
+        """The OMS and the ledger."""
+        return _secret(self.db.url) or f"sqlite:///{self.data_dir / 'hub.db'}"
+
+    @property
+    def bus_url(self) -> str:
+        """The bus."""
+        return _secret(self.bus.url) or f"embedded:///{self.data_dir / 'bus.db'}"
+
+    @property
+    def embedded_bus(self) -> bool:
+        """Whether events travel through a file on this machine."""
+        return self.bus_url.startswith("embedded:")
+
+    def system(self, name: str) -> Database:
+        """The database of one system: its own file beside an SQLite hub, its own schema in a PostgreSQL hub."""
+        given: Database = getattr(self.systems, name)
+        if given.url is not None:
+            return given
+        if self.db_url.startswith("sqlite:"):
+            return given.model_copy(update={"url": SecretStr(f"sqlite:///{self.data_dir / name}.db")})
+        schema = given.schema_name or f"{self.db.schema_name or 'hub'}_{name}"
+        return given.model_copy(update={"url": SecretStr(self.db_url), "schema_name": schema})
+
+    def _database_urls(self) -> Iterator[tuple[str, str]]:
+        yield "HUB_DB__URL", self.db_url
+        for name in SYSTEMS:
+            yield f"HUB_SYSTEMS__{name.upper()}__URL", _secret(self.system(name).url)
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from `HUB_*` variables (the process's own unless given) under `overrides`.
+
+    Raises WrongConfiguration with one line per problem: the variable, what is wrong, the nearest name.
+    """
+    given = {name: value for name, value in (os.environ if environ is None else environ).items() if _is_ours(name)}
+    _refuse_unknown(given)
+    values = _Variables(_with_files(given))()
+    try:
+        return Settings(**_merged(values, overrides))
+    except ValidationError as error:
+        raise WrongConfiguration("\n".join(_problem(found) for found in error.errors())) from None
+
+
+def sources(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Which variable gave each setting that is not at its default: `db.url` to `HUB_DB__URL_FILE`."""
+    given = os.environ if environ is None else environ
+    return {_setting(name.removesuffix(FILE_SUFFIX)): name for name in given if _is_ours(name)}
+
+
+def variables(group: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[tuple[str, Any]]:
+    """Every (variable name, field) there is."""
+    for name, field in group.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from variables(field.annotation, f"{prefix}{name.upper()}__")
+        else:
+            yield f"{prefix}{name.upper()}", field
+
+
+def effective(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every (setting, value) as it is in force; secrets show as asterisks."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from effective(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The `HUB_*` variables that give another process these very settings."""
+    values = ((f"{PREFIX}{name.upper().replace('.', '__')}", value) for name, value in effective(settings))
+    return {name: _plain(value) for name, value in values if value is not None}
+
+
+class _Variables(EnvSettingsSource):
+    """The library's own reading of nested variables, from a mapping instead of the process."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
+        super().__init__(Settings)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._given.items()}
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(PREFIX)
+
+
+def _setting(variable: str) -> str:
+    return variable.removeprefix(PREFIX).lower().replace("__", ".")
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
+    known = {name for name, _ in variables()}
+    unknown = sorted(name for name in given if name.removesuffix(FILE_SUFFIX) not in known)
+    if unknown:
+        raise WrongConfiguration("\n".join(_unknown(name, known) for name in unknown))
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else "; see hub config show")
+
+
+def _with_files(given: Mapping[str, str]) -> dict[str, str]:
+    values = {name: value for name, value in given.items() if not name.endswith(FILE_SUFFIX)}
+    for name, path in given.items():
+        if name.endswith(FILE_SUFFIX):
+            values[name.removesuffix(FILE_SUFFIX)] = _content(name, path)
+    return values
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise WrongConfiguration(f"{name}: cannot read {path}: {error.strerror}") from error
+
+
+def _merged(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in overrides.items():
+        group, _, key = name.partition("__")
+        if not key:
+            values[name] = value
+        elif value is not None:
+            values[group] = {**values.get(group, {}), key: value}
+    return values
+
+
+def _problem(found: Any) -> str:
+    name = f"{PREFIX}{'__'.join(str(step) for step in found['loc']).upper()}: " if found["loc"] else ""
+    return name + str(found["msg"]).removeprefix("Value error, ")
+
+
+def _secret(value: SecretStr | None) -> str:
+    return value.get_secret_value() if value is not None else ""
+
+
+def _plain(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def _checked_database_url(variable: str, url: str) -> None:
+    if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg2://")):
+        raise ValueError(f"{variable} must begin with sqlite:/// or postgresql://")
+
+
+def _checked_bus_url(url: str) -> None:
+    if not url.startswith(("amqp://", "amqps://", "embedded:///")):
+        raise ValueError("HUB_BUS__URL must begin with amqp://, amqps:// or embedded:///")

@@ -1,0 +1,263 @@
+"""A system that is written through interface tables (中间表) in a database of its own.
+
+The hub writes `hub_orders` and `hub_order_lines`, hundreds of orders in one transaction and each guarded by its
+version; the system reads them at its own pace. `hub_order_journal` is filled by a trigger on the system's side, so it
+counts what really happened there, whoever wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Identity,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    collate,
+    delete,
+    event,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.schema import CreateSchema, DropSchema
+
+from hub import config
+from hub.consumers.system import Receipt, Result, Wanted
+from hub.database import (
+    UtcTime,
+    all_of,
+    batch_of,
+    insert_into,
+    insert_rows,
+    is_postgres,
+    now,
+    open_engine,
+    reading,
+    writing,
+)
+from hub.database import ping as ping_database
+from hub.errors import DependencyDown, Rejected, SystemFailure, Unreachable
+from hub.schemas.facts import OrderFacts, facts_of
+
+metadata = MetaData()
+
+hub_orders = Table(
+    "hub_orders",
+    metadata,
+    Column("order_no", String(64), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("status", String(24), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("shop", String(32), nullable=False),
+    Column("channel_order_no", String(64), nullable=False),
+    Column("customer_id", String(64), nullable=False),
+    Column("vip", Boolean, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("warehouse", String(64)),
+    Column("receiver_name", String(256)),
+    Column("receiver_phone", String(256)),
+    Column("receiver_address", String(1100)),
+    Column("lines_hash", String(64), nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("placed_at", UtcTime, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("written_at", UtcTime, nullable=False, default=now(), onupdate=now()),
+)
+
+hub_order_lines = Table(
+    "hub_order_lines",
+    metadata,
+    Column("order_no", String(64), primary_key=True),
+    Column("line_no", Integer, primary_key=True),
+    Column("sku", String(64), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("unit_price", BigInteger, nullable=False),
+)
+
+hub_order_journal = Table(
+    "hub_order_journal",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(always=False), primary_key=True),
+    Column("order_no", String(64), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("status", String(24), nullable=False),
+)
+
+_JOURNAL = "INSERT INTO hub_order_journal (order_no, version, status)"
+_TRIGGERS = {
+    "sqlite": [
+        f"CREATE TRIGGER IF NOT EXISTS hub_orders_{what.lower()} AFTER {what} ON hub_orders BEGIN "
+        f"{_JOURNAL} VALUES (new.order_no, new.version, new.status); END"
+        for what in ("INSERT", "UPDATE")
+    ],
+    "postgresql": [
+        f"""CREATE OR REPLACE FUNCTION hub_journal() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+        AS $$ BEGIN {_JOURNAL} SELECT order_no, version, status FROM written; RETURN NULL; END $$""",
+        *(
+            f"CREATE TRIGGER hub_orders_{what.lower()} AFTER {what} ON hub_orders "
+            "REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION hub_journal()"
+            for what in ("INSERT", "UPDATE")
+        ),
+    ],
+}
+for _dialect, _statements in _TRIGGERS.items():
+    for _statement in _statements:
+        event.listen(hub_orders, "after_create", DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]
+
+_FACTS = [hub_orders.c[name] for name in OrderFacts.__dataclass_fields__]
+
+
+class InterfaceTables:
+    """One system behind interface tables."""
+
+    def __init__(self, name: str, database: config.Database) -> None:
+        self.name = name
+        self._engine = open_engine(database, name)
+        self._schema = database.schema_name
+
+    def apply(self, wanted: Sequence[Wanted]) -> list[Result]:
+        """One transaction for the batch. A row that the tables refuse is searched for by halving, and fails alone."""
+        try:
+            return list(self._write(wanted))
+        except DependencyDown as error:
+            return [Unreachable(f"{self.name}: {error}")] * len(wanted)
+        except ProgrammingError as error:
+            return [Unreachable(f"{self.name}: {_said(error)}; run hub systems create {self.name}")] * len(wanted)
+        except (DataError, IntegrityError) as error:
+            return self._halved(wanted, Rejected(_said(error)))
+
+    def facts(self) -> Iterator[OrderFacts]:
+        """Every order in the tables, sorted by order number."""
+        number = collate(hub_orders.c.order_no, "C") if is_postgres(self._engine) else hub_orders.c.order_no
+        with reading(self._engine) as connection:
+            rows = connection.execution_options(yield_per=1000).execute(select(*_FACTS).order_by(number))
+            yield from (OrderFacts(*row) for row in rows)
+
+    def effects(self) -> int:
+        """Rows of the system's own journal."""
+        with reading(self._engine) as connection:
+            return connection.execute(select(func.count()).select_from(hub_order_journal)).scalar_one()
+
+    def prepare(self) -> None:
+        """Create schema, tables and triggers that are not there."""
+        with writing(self._engine) as connection:
+            if self._schema:
+                connection.execute(CreateSchema(self._schema, if_not_exists=True))
+            metadata.create_all(connection)
+
+    def remove(self) -> None:
+        """Drop the tables, and the schema where they have one."""
+        with writing(self._engine) as connection:
+            metadata.drop_all(connection)
+            if self._schema:
+                connection.execute(DropSchema(self._schema, cascade=True, if_exists=True))
+
+    def ping(self) -> None:
+        """Whether database and tables are there."""
+        ping_database(self._engine)
+        if not inspect(self._engine).has_table(hub_orders.name):
+            raise DependencyDown(f"{self.name}: no interface tables; run hub systems create {self.name}")
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._engine.dispose()
+
+    def _halved(self, wanted: Sequence[Wanted], failure: SystemFailure) -> list[Result]:
+        if len(wanted) == 1:
+            return [failure]
+        middle = len(wanted) // 2
+        return self.apply(wanted[:middle]) + self.apply(wanted[middle:])
+
+    def _write(self, wanted: Sequence[Wanted]) -> Iterator[Receipt]:
+        with writing(self._engine) as connection:
+            present = _present(connection, wanted)
+            newer = [item for item in wanted if item.order.version > _shown(present, item)]
+            if newer:
+                _write_orders(connection, newer, present)
+        return (Receipt(max(item.order.version, _shown(present, item)), _shown(present, item)) for item in wanted)
+
+
+Present = Mapping[str, tuple[int, str]]
+
+
+def _present(connection: Connection, wanted: Sequence[Wanted]) -> Present:
+    rows = [{"order_no": number} for number in sorted(item.order.order_no for item in wanted)]
+    batch = batch_of(connection, hub_orders, rows)
+    columns = (hub_orders.c.order_no, hub_orders.c.version, hub_orders.c.lines_hash)
+    here = select(*columns).join(batch, hub_orders.c.order_no == batch.c.order_no).order_by(hub_orders.c.order_no)
+    locked = here.with_for_update(of=hub_orders)
+    return {number: (version, lines) for number, version, lines in connection.execute(locked)}
+
+
+def _shown(present: Present, item: Wanted) -> int:
+    return present.get(item.order.order_no, (0, ""))[0]
+
+
+def _write_orders(connection: Connection, newer: Sequence[Wanted], present: Present) -> None:
+    rows = sorted((_order_row(item) for item in newer), key=lambda row: str(row["order_no"]))
+    batch = batch_of(connection, hub_orders, rows)
+    given = insert_into(connection, hub_orders).from_select(
+        [*batch.c.keys(), "written_at"], all_of(batch, now()), include_defaults=False
+    )
+    changed = [key for key in (*batch.c.keys(), "written_at") if key != "order_no"]
+    written = given.on_conflict_do_update(
+        index_elements=["order_no"],
+        set_={key: given.excluded[key] for key in changed},
+        where=hub_orders.c.version < given.excluded.version,
+    ).returning(hub_orders.c.order_no, hub_orders.c.lines_hash)
+    taken = connection.execute(written).tuples().all()
+    _write_lines(connection, newer, {number for number, lines in taken if present.get(number, (0, ""))[1] != lines})
+
+
+def _write_lines(connection: Connection, newer: Sequence[Wanted], changed: set[str]) -> None:
+    if not changed:
+        return
+    rows = [row for item in newer if item.order.order_no in changed for row in _line_rows(item)]
+    connection.execute(delete(hub_order_lines).where(hub_order_lines.c.order_no.in_(sorted(changed))))
+    insert_rows(connection, hub_order_lines, rows)
+
+
+def _order_row(item: Wanted) -> dict[str, Any]:
+    order, facts = item.order, facts_of(item.order)
+    receiver = order.receiver
+    return {
+        **{name: getattr(facts, name) for name in OrderFacts.__dataclass_fields__},
+        "shop": order.shop,
+        "vip": order.vip,
+        "warehouse": order.warehouse,
+        "receiver_name": receiver and receiver.name,
+        "receiver_phone": receiver and receiver.phone,
+        "receiver_address": receiver and " ".join(filter(None, _place(receiver))),
+        "event_id": item.event_id,
+        "placed_at": order.placed_at,
+        "changed_at": order.changed_at,
+    }
+
+
+def _place(receiver: Any) -> tuple[str | None, ...]:
+    return receiver.province, receiver.city, receiver.district, receiver.address
+
+
+def _line_rows(item: Wanted) -> list[dict[str, Any]]:
+    order = item.order
+    return [
+        {"order_no": order.order_no, "line_no": number, **line.model_dump()}
+        for number, line in enumerate(order.lines, start=1)
+    ]
+
+
+def _said(error: DBAPIError) -> str:
+    # The first line names column and constraint; the DETAIL below it would quote the row.
+    return str(error.orig).strip().splitlines()[0]

@@ -1,0 +1,251 @@
+"""The ledger: for each system and order, which version is wanted and which is applied. It is never pruned.
+
+Every function works in the caller's transaction. `effects` counts the versions that really changed the system; what
+lies between is superseded, so wanted = applied + superseded + parked + behind at any moment.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, case, func, select, update
+
+from hub.bus.port import Delivery
+from hub.consumers.outcome import Done, Park, ParkedReason, Retry
+from hub.database import all_of, batch_of, in_seconds, insert_into, insert_rows, now
+from hub.errors import Undecodable
+from hub.schemas.envelope import Event
+from hub.tables import dead_letters, journal, ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a worker has claimed: bring the system from `applied_version` to `wanted_version`."""
+
+    order_no: str
+    wanted_version: int
+    wanted_event_id: str
+    wanted_body: str
+    wanted_at: datetime
+    applied_version: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a system stands, in versions: wanted = applied + superseded + parked + behind."""
+
+    wanted: int = 0
+    applied: int = 0
+    superseded: int = 0
+    parked: int = 0
+    behind: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Orders that a system has not at their newest version. Age in seconds since the commit in the OMS."""
+
+    behind: int = 0
+    parked: int = 0
+    oldest_age_seconds: float = 0.0
+
+
+_BEHIND = ledger.c.applied_version < ledger.c.wanted_version
+
+
+def want(connection: Connection, system: str, received: Sequence[tuple[Event, Delivery]]) -> int:
+    """Raise what is wanted to the events just received; duplicates and older ones change nothing. How many raised it.
+
+    A newer version frees an order that was rejected: it may be the corrected one.
+    """
+    newest = {event.subject: (event, delivery) for event, delivery in sorted(received, key=_version)}
+    rows = [_wanted_row(system, *newest[order_no]) for order_no in sorted(newest)]
+    batch = batch_of(connection, ledger, rows)
+    insert = insert_into(connection, ledger)
+    given = insert.from_select([*batch.c.keys(), "due_at"], all_of(batch, now()), include_defaults=True)
+    rejected = ledger.c.parked_reason == ParkedReason.REJECTED
+    raised = given.on_conflict_do_update(
+        index_elements=["system", "order_no"],
+        set_={key: given.excluded[key] for key in (*list(rows[0])[2:], "due_at")}
+        | {"parked_reason": case((rejected, None), else_=ledger.c.parked_reason)}
+        | {"attempt": case((rejected, 0), else_=ledger.c.attempt)},
+        where=ledger.c.wanted_version < given.excluded.wanted_version,
+    ).returning(ledger.c.wanted_event_id)
+    ids = set(connection.execute(raised).scalars())
+    insert_rows(connection, journal, [_received_row(system, event, ids) for event, _ in received])
+    return len(ids)
+
+
+def claim(connection: Connection, system: str, token: str, limit: int, lease_seconds: float) -> list[Entry]:
+    """Lease entries that are behind and due, the longest due first; no two workers hold the same order."""
+    free = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < now())
+    ready = (ledger.c.system == system) & _BEHIND & ledger.c.parked_reason.is_(None) & (ledger.c.due_at <= now()) & free
+    due = select(ledger.c.order_no).where(ready).order_by(ledger.c.due_at).limit(limit)
+    leased = update(ledger).where(
+        ledger.c.system == system, ledger.c.order_no.in_(due.with_for_update(skip_locked=True).scalar_subquery())
+    )
+    values = leased.values(lease_token=token, lease_until=in_seconds(lease_seconds))
+    columns = [ledger.c[name] for name in Entry.__dataclass_fields__]
+    return [Entry(*row) for row in connection.execute(values.returning(*columns))]
+
+
+def record_done(connection: Connection, system: str, token: str, done: Sequence[tuple[Entry, Done]]) -> None:
+    """The system shows these; a worker whose lease is gone records nothing."""
+    if not done:
+        return
+    rows = [_done_row(entry, outcome) for entry, outcome in done]
+    batch = batch_of(connection, ledger, rows)
+    recorded = update(ledger).where(
+        ledger.c.system == system,
+        ledger.c.order_no == batch.c.order_no,
+        ledger.c.lease_token == token,
+        ledger.c.applied_version < batch.c.applied_version,
+    )
+    values = recorded.values(
+        applied_version=batch.c.applied_version,
+        effects=ledger.c.effects + batch.c.effects,
+        external_ref=batch.c.external_ref,
+        applied_at=now(),
+        attempt=0,
+        last_error=None,
+        lease_token=None,
+        lease_until=None,
+    )
+    kept = set(connection.execute(values.returning(ledger.c.order_no)).scalars())
+    traced = [row for entry, outcome in done if entry.order_no in kept for row in _applied_rows(system, entry, outcome)]
+    insert_rows(connection, journal, traced)
+
+
+def record_retry(connection: Connection, system: str, token: str, retried: Sequence[tuple[Entry, Retry]]) -> None:
+    """Give entries back until they are due again."""
+    for entry, retry in retried:
+        connection.execute(
+            _held_entry(system, token, entry).values(
+                due_at=in_seconds(retry.after_seconds),
+                attempt=retry.attempt,
+                last_error=retry.error,
+                lease_token=None,
+                lease_until=None,
+            )
+        )
+
+
+def record_parked(connection: Connection, system: str, token: str, parked: Sequence[tuple[Entry, Park]]) -> None:
+    """Put entries aside, unless a newer version has come in meanwhile: that one is tried first."""
+    for entry, park in parked:
+        newer = ledger.c.wanted_version > entry.wanted_version
+        connection.execute(
+            _held_entry(system, token, entry).values(
+                parked_reason=case((newer, None), else_=str(park.reason)),
+                parked_at=now(),
+                attempt=case((newer, 0), else_=park.attempt),
+                last_error=park.error,
+                lease_token=None,
+                lease_until=None,
+            )
+        )
+    insert_rows(connection, journal, [_trace(system, entry, "parked") for entry, _ in parked])
+
+
+def keep_dead(connection: Connection, queue: str, delivery: Delivery, error: Undecodable) -> None:
+    """Keep bytes that are no event, raw, once however often they are delivered."""
+    row = {
+        "queue": queue,
+        "message_id": delivery.message_id[:128],
+        "routing_key": delivery.routing_key,
+        "headers": json.dumps(dict(delivery.headers)),
+        "body_base64": base64.b64encode(delivery.body).decode(),
+        "body_hash": hashlib.sha256(delivery.body).hexdigest(),
+        "reason": error.reason,
+        "detail": str(error),
+    }
+    connection.execute(insert_into(connection, dead_letters).values(row).on_conflict_do_nothing())
+
+
+def backlog(connection: Connection, system: str) -> Backlog:
+    """What the system has not yet; costs as much as there is behind, however long the ledger is."""
+    waiting = ledger.c.parked_reason.is_(None)
+    query = select(
+        func.count(case((waiting, 1))),
+        func.count(ledger.c.parked_reason),
+        func.min(case((waiting, ledger.c.wanted_at))),
+        now(),
+    ).where(ledger.c.system == system, _BEHIND)
+    behind, parked, oldest, moment = connection.execute(query).one()
+    return Backlog(behind, parked, max(0.0, (moment - oldest).total_seconds()) if oldest else 0.0)
+
+
+def standing(connection: Connection, system: str) -> Standing:
+    """How all versions of the system's orders stand; reads its whole ledger."""
+    gap = ledger.c.wanted_version - ledger.c.applied_version
+    parked = ledger.c.parked_reason.is_not(None)
+    sums = (
+        ledger.c.wanted_version,
+        ledger.c.effects,
+        ledger.c.applied_version - ledger.c.effects,
+        case((parked, gap), else_=0),
+        case((parked, 0), else_=gap),
+    )
+    query = select(*(func.coalesce(func.sum(each), 0) for each in sums)).where(ledger.c.system == system)
+    return Standing(*(int(count) for count in connection.execute(query).one()))
+
+
+def _version(received: tuple[Event, Delivery]) -> int:
+    return received[0].order.version
+
+
+def _wanted_row(system: str, event: Event, delivery: Delivery) -> dict[str, object]:
+    return {
+        "system": system,
+        "order_no": event.subject,
+        "wanted_version": event.order.version,
+        "wanted_event_id": event.id,
+        "wanted_body": delivery.body.decode(),
+        "wanted_at": event.recordedtime,
+    }
+
+
+def _received_row(system: str, event: Event, raised: set[str]) -> dict[str, object]:
+    what = "wanted" if event.id in raised else "seen"
+    return _row(system, event.subject, event.order.version, event.id, what)
+
+
+def _applied_rows(system: str, entry: Entry, outcome: Done) -> list[dict[str, object]]:
+    passed = range(max(entry.applied_version, outcome.receipt.found) + 1, entry.wanted_version)
+    overtaken = [_row(system, entry.order_no, version, "", "superseded") for version in passed]
+    return [*overtaken, _trace(system, entry, "applied")]
+
+
+def _trace(system: str, entry: Entry, what: str) -> dict[str, object]:
+    return _row(system, entry.order_no, entry.wanted_version, entry.wanted_event_id, what)
+
+
+def _row(system: str, order_no: str, version: int, event_id: str, what: str) -> dict[str, object]:
+    return {"system": system, "order_no": order_no, "version": version, "event_id": event_id, "what": what}
+
+
+def _done_row(entry: Entry, outcome: Done) -> dict[str, object]:
+    return {
+        "order_no": entry.order_no,
+        "applied_version": entry.wanted_version,
+        "effects": effects_of(entry, outcome),
+        "external_ref": outcome.receipt.external_ref,
+    }
+
+
+def effects_of(entry: Entry, outcome: Done) -> int:
+    """How many versions changed the system since the ledger knew it: ours, and one whose record a crash took."""
+    shown = {outcome.receipt.found, outcome.receipt.version}
+    return sum(entry.applied_version < version <= entry.wanted_version for version in shown)
+
+
+def _held_entry(system: str, token: str, entry: Entry):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a SQLAlchemy Update
+    return update(ledger).where(
+        ledger.c.system == system, ledger.c.order_no == entry.order_no, ledger.c.lease_token == token
+    )

@@ -1,0 +1,75 @@
+"""The port that every downstream system implements, whether it is a database or an HTTP interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hub.errors import SystemFailure
+from hub.schemas.facts import OrderFacts
+from hub.schemas.order import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An order as a system should show it, and the version that the ledger knows it to show now (0: none)."""
+
+    order: Order
+    event_id: str
+    applied_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A system's word that it shows an order now.
+
+    `version` is what it shows, `found` what it showed before we came (0: nothing). `external_ref` is its own number.
+    """
+
+    version: int
+    found: int
+    external_ref: str | None = None
+
+
+Result = Receipt | SystemFailure
+
+
+class System(Protocol):
+    """A downstream system."""
+
+    @property
+    def name(self) -> str:
+        """One of `config.SYSTEMS`."""
+        ...
+
+    def apply(self, wanted: Sequence[Wanted]) -> list[Result]:
+        """Bring orders up to date: one result each, in their order. Never moves an order back, may be called again.
+
+        An order that the system will not have is a failure of that order alone; the others are applied.
+        """
+        ...
+
+    def facts(self) -> Iterator[OrderFacts]:
+        """Every order as the system shows it, sorted by order number."""
+        ...
+
+    def effects(self) -> int:
+        """How many changes of orders the system itself has counted."""
+        ...
+
+    def prepare(self) -> None:
+        """Make what the hub needs on the system's side, where it may; may be called again."""
+        ...
+
+    def remove(self) -> None:
+        """Take away what `prepare` made, with everything in it."""
+        ...
+
+    def ping(self) -> None:
+        """One round trip; raises DependencyDown."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect."""
+        ...

@@ -1,0 +1,112 @@
+"""What every daemon is made of: a step that is repeated until the process is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from hub import clock, logs
+from hub.backoff import Backoff
+from hub.errors import BusRefused, DependencyDown, HubError
+
+STALE_SECONDS = 90
+
+_log = logs.get("daemon")
+
+
+class Vitals:
+    """Whether a daemon lives (its loops turn) and is ready (what it needs answers)."""
+
+    def __init__(self) -> None:
+        self.checks: dict[str, Callable[[], None]] = {}
+        self._beats: dict[str, float] = {}
+
+    def beat(self, loop: str) -> None:
+        """A loop has turned once more."""
+        self._beats[loop] = clock.monotonic()
+
+    def stale(self) -> list[str]:
+        """Loops that have not turned for too long."""
+        return [loop for loop, beat in self._beats.items() if clock.monotonic() - beat > STALE_SECONDS]
+
+    def failing(self) -> dict[str, str]:
+        """What is not ready, and why."""
+        return {name: reason for name, check in self.checks.items() if (reason := _reason(check))}
+
+
+class Loop:
+    """Repeats a step; `idle` is told how many turns in a row found nothing.
+
+    A dependency that is down is waited for with jitter; one that refuses us ends the daemon.
+    """
+
+    def __init__(self, name: str, step: Callable[[], bool], idle: Callable[[int], object]) -> None:
+        self.name = name
+        self._step = step
+        self._idle = idle
+        self._backoff = Backoff()
+        self._idle_turns = 0
+        self.failure: HubError | None = None
+
+    def run(self, stop: threading.Event, vitals: Vitals) -> None:
+        """Turn until told to stop; an error that waiting does not cure is kept in `failure` and stops everybody."""
+        try:
+            while not stop.is_set():
+                vitals.beat(self.name)
+                self._turn(stop)
+        except HubError as error:
+            self.failure = error
+            stop.set()
+
+    def _turn(self, stop: threading.Event) -> None:
+        try:
+            worked = self._step()
+        except BusRefused:
+            raise
+        except DependencyDown as error:
+            self._wait(stop, error)
+            return
+        self._backoff.reset()
+        self._idle_turns = 0 if worked else self._idle_turns + 1
+        if not worked:
+            self._idle(self._idle_turns)
+
+    def _wait(self, stop: threading.Event, error: DependencyDown) -> None:
+        seconds = self._backoff.next()
+        _log.warning(
+            "dependency.down", loop=self.name, error=error, failures=self._backoff.failures, wait=round(seconds, 2)
+        )
+        stop.wait(seconds)
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """SIGTERM and SIGINT set the event and do nothing else."""
+
+    def told(number: int, _frame: FrameType | None) -> None:
+        _log.info("stop.asked", signal=signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+
+
+def run_loops(loops: Sequence[Loop], stop: threading.Event, vitals: Vitals) -> None:
+    """Run loops side by side until all have stopped; raises the first failure."""
+    threads = [threading.Thread(target=loop.run, args=(stop, vitals), name=loop.name) for loop in loops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for loop in loops:
+        if loop.failure is not None:
+            raise loop.failure
+
+
+def _reason(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except HubError as error:
+        return str(error)
+    return ""

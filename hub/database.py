@@ -1,0 +1,245 @@
+"""Engines and transactions on PostgreSQL and SQLite, and the few SQL words that the two spell differently."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    DateTime,
+    Engine,
+    FromClause,
+    Select,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    func,
+    literal,
+    select,
+    text,
+    type_coerce,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from hub import config
+from hub.errors import DependencyDown
+
+Row = Mapping[str, Any]
+
+_READ_ONLY = "hub_read_only"
+_SQLITE_DOWN = re.compile("locked|unable to open|disk|full|readonly|malformed")
+_TEXT_TIME = "%Y-%m-%dT%H:%M:%f000+00:00"
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware moment: `timestamptz` in PostgreSQL, sortable ISO text in SQLite, which has no such type."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Any) -> TypeEngine[Any]:
+        """Text of fixed width where there is no type for moments."""
+        kind: TypeEngine[Any] = dialect.type_descriptor(
+            String(32) if dialect.name == "sqlite" else DateTime(timezone=True)
+        )
+        return kind
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> Any:
+        """The moment as the store keeps it."""
+        return _stored_text(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Any) -> datetime | None:  # noqa: ARG002 - signature of SQLAlchemy
+        """The moment in UTC."""
+        if value is None:
+            return None
+        return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+
+
+class Moment(FunctionElement[datetime]):
+    """The database's own clock, some seconds from now: leases never trust the clock of a host."""
+
+    type = UtcTime()
+    inherit_cache = True
+    name = "moment"
+
+
+@compiles(Moment, "postgresql")
+def _postgres_moment(element: Moment, compiler: Any, **options: Any) -> str:
+    return f"(clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **options)}))"
+
+
+@compiles(Moment, "sqlite")
+def _sqlite_moment(element: Moment, compiler: Any, **options: Any) -> str:
+    return f"strftime('{_TEXT_TIME}', 'now', {compiler.process(element.clauses, **options)} || ' seconds')".replace(
+        "%",
+        "%%" if compiler.preparer._double_percents else "%",  # noqa: SLF001 - the compiler offers no public word for it
+    )
+
+
+def in_seconds(seconds: float) -> Moment:
+    """The database's moment `seconds` from now; negative is past."""
+    return Moment(literal(float(seconds)))
+
+
+def now() -> Moment:
+    """The database's present moment."""
+    return in_seconds(0)
+
+
+def open_engine(database: config.Database, role: str) -> Engine:
+    """An engine for this database; connections show as `hub-<role>`. Nothing connects yet."""
+    url = make_url(database.url.get_secret_value() if database.url else "")
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url, database)
+    return _postgres(url.set(drivername="postgresql+psycopg2"), database, role)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One write transaction, committed at the end. SQLite takes its write lock at once, so no upgrade can fail."""
+    with _translated(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One read transaction that blocks no writer."""
+    with _translated(), engine.execution_options(**{_READ_ONLY: True}).begin() as connection:
+        yield connection
+
+
+def is_postgres(engine: Engine | Connection) -> bool:
+    """Whether PostgreSQL is behind it."""
+    return engine.dialect.name == "postgresql"
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """The dialect's INSERT that knows ON CONFLICT."""
+    return (postgresql if is_postgres(connection) else sqlite).insert(table)
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert many rows in one statement; all rows name the same columns."""
+    if rows:
+        batch = batch_of(connection, table, rows)
+        connection.execute(table.insert().from_select(list(rows[0]), all_of(batch)))
+
+
+def batch_of(connection: Connection, table: Table, rows: Sequence[Row], name: str = "batch") -> FromClause:
+    """Rows given by the caller as a table to select from or join with, typed as the columns of `table`.
+
+    One statement carries the whole batch: arrays through `unnest` on PostgreSQL, one JSON text on SQLite.
+    """
+    columns = {key: table.c[key].type for key in rows[0]}
+    return (_unnested if is_postgres(connection) else _from_json)(columns, rows, name)
+
+
+def all_of(batch: FromClause, *more: Any) -> Select[Any]:
+    """All columns of a batch and more beside them, ready for INSERT … SELECT … ON CONFLICT in both dialects."""
+    # Without a WHERE, SQLite reads the ON of ON CONFLICT as the beginning of a join.
+    return select(*batch.c, *more).where(text("true"))
+
+
+def translate(error: DBAPIError) -> Exception:
+    """A lost, locked or refusing database as DependencyDown; any other error as it is."""
+    said = (str(error.orig).strip() or "no answer").splitlines()[0]
+    lost = error.connection_invalidated or isinstance(error, OperationalError)
+    if not lost or (isinstance(error.orig, sqlite3.Error) and not _SQLITE_DOWN.search(said)):
+        return error
+    return DependencyDown(f"database: {said}")
+
+
+def ping(engine: Engine) -> None:
+    """One round trip; raises DependencyDown."""
+    with reading(engine) as connection:
+        connection.execute(select(1))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise translate(error) from error
+
+
+def _unnested(columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Row], name: str) -> FromClause:
+    arrays = [literal([row[key] for row in rows], ARRAY(_unbounded(kind))) for key, kind in columns.items()]
+    typed = func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
+    return select(*(type_coerce(typed.c[key], kind).label(key) for key, kind in columns.items())).subquery(name)
+
+
+def _unbounded(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    # A cast to varchar(n) cuts longer text silently; the column itself refuses it.
+    return Text() if isinstance(kind, String) else kind
+
+
+def _from_json(columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Row], name: str) -> FromClause:
+    plain = json.dumps([[_plain(row[key]) for key in columns] for row in rows], ensure_ascii=False)
+    each = func.json_each(plain).table_valued("value")
+    extracted = (
+        type_coerce(func.json_extract(each.c.value, f"$[{index}]"), kind).label(key)
+        for index, (key, kind) in enumerate(columns.items())
+    )
+    return select(*extracted).subquery(name)
+
+
+def _plain(value: Any) -> Any:
+    return _stored_text(value) if isinstance(value, datetime) else value
+
+
+def _stored_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _sqlite(url: URL, database: config.Database) -> Engine:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, pool_size=database.pool_size, connect_args={"timeout": database.lock_seconds})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001 - signature of SQLAlchemy
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _postgres(url: URL, database: config.Database, role: str) -> Engine:
+    limits = {
+        "statement_timeout": int(database.statement_seconds * 1000),
+        "lock_timeout": int(database.lock_seconds * 1000),
+        "idle_in_transaction_session_timeout": 60_000,
+    }
+    if database.schema_name:
+        limits["search_path"] = database.schema_name  # type: ignore[assignment]
+    connect_args = {
+        "application_name": f"hub-{role}",
+        "connect_timeout": 5,
+        "keepalives_idle": 15,
+        "tcp_user_timeout": 30_000,
+        "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+    }
+    return create_engine(url, pool_size=database.pool_size, pool_pre_ping=True, connect_args=connect_args)

@@ -1,0 +1,93 @@
+"""Logging: one JSON line, or one line for people, on stderr. Names of events are dotted; personal data is masked.
+
+Field names follow the Elastic Common Schema where it has a word.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from hub import __version__, config
+
+PERSONAL = frozenset({"receiver", "name", "phone", "address", "province", "city", "district", "note", "email"})
+SECRET = frozenset({"password", "token", "secret", "authorization", "signature", "url", "dsn"})
+MASK = "***"
+LONGEST = 2000
+
+_PHONE = re.compile(r"(?<![0-9A-Za-z-])1[3-9][0-9]{9}(?![0-9A-Za-z-])")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_TOKEN = re.compile(r"\bhub_[A-Za-z0-9_-]{20,}")
+
+Fields = MutableMapping[str, Any]
+
+
+def configure(settings: config.Log, service: str) -> None:
+    """Set up logging for this process; call once, before the first line."""
+    console = settings.format == "console"
+    render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else _json()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp" if console else "@timestamp"),
+            structlog.processors.format_exc_info,
+            mask,
+            *([] if console else [_ecs]),
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
+
+
+def get(name: str) -> Any:
+    """A logger whose lines say where they come from."""
+    return structlog.get_logger().bind(logger=name)
+
+
+def mask(_logger: Any, _method: str, fields: Fields) -> Fields:
+    """Hide personal data and secrets, by the name of a field and by the look of its text."""
+    return {name: _masked(name, value) for name, value in fields.items()}
+
+
+class _Bridge(logging.Handler):
+    """Lines of libraries go the same way as our own. pika's running commentary is left out: we log what it means."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.name.startswith("pika"):
+            structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name)
+
+
+def _masked(name: str, value: Any) -> Any:
+    if name.lower() in PERSONAL | SECRET:
+        return MASK
+    if isinstance(value, dict):
+        return {key: _masked(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked("", inner) for inner in value]
+    return _clean(value) if isinstance(value, (str, Exception)) else value
+
+
+def _clean(value: str | Exception) -> str:
+    text = _CREDENTIALS.sub(f"{MASK}@", str(value))
+    text = _TOKEN.sub(MASK, _PHONE.sub(lambda found: f"{found[0][:3]}****{found[0][-4:]}", text))
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+def _ecs(_logger: Any, _method: str, fields: Fields) -> Fields:
+    renamed = {"event": "event.action", "level": "log.level", "service": "service.name", "logger": "log.logger"}
+    named = {renamed.get(name, name): value for name, value in fields.items()}
+    return {**named, "service.version": __version__}
+
+
+def _json() -> Any:
+    return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)

@@ -1,0 +1,56 @@
+"""The hub's tables from one release to the next, up and down, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+from sqlalchemy.schema import CreateSchema
+
+from hub.database import reading, writing
+from hub.errors import DependencyDown
+
+
+def upgrade(engine: Engine, revision: str = "head", schema: str | None = None) -> None:
+    """Bring the tables to a revision, the newest unless named; makes the schema first where one is named."""
+    with writing(engine) as connection:
+        if schema:
+            connection.execute(CreateSchema(schema, if_not_exists=True))
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Bring the tables back to an older revision; `base` takes everything away."""
+    with writing(engine) as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def current(engine: Engine) -> str | None:
+    """The revision that the tables are at."""
+    with reading(engine) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest() -> str:
+    """The revision that this release of the hub needs."""
+    return str(ScriptDirectory.from_config(_config(None)).get_current_head())
+
+
+def check(engine: Engine) -> None:
+    """Raise DependencyDown unless the tables are at the newest revision."""
+    if (found := current(engine)) != (needed := newest()):
+        raise DependencyDown(
+            f"the hub's tables are at {found or 'nothing'}, this release needs {needed}: run hub db upgrade"
+        )
+
+
+def _config(connection: object) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

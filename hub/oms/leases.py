@@ -1,0 +1,51 @@
+"""Leases: who may do a piece of work now, by the database's clock. The epoch fences a holder that came back late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, update
+
+from hub.database import in_seconds, insert_into, now
+from hub.errors import LeaseLost
+from hub.tables import leases
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A right to work until it runs out; every take-over raises the epoch."""
+
+    name: str
+    holder: str
+    epoch: int
+
+
+def take(connection: Connection, name: str, holder: str, seconds: float) -> Lease | None:
+    """The lease for this holder where it is free or run out, else None."""
+    insert = insert_into(connection, leases)
+    row = insert.values(name=name, holder=holder, epoch=1, lease_until=in_seconds(seconds))
+    taken = row.on_conflict_do_update(
+        index_elements=["name"],
+        set_={"holder": holder, "epoch": leases.c.epoch + 1, "lease_until": in_seconds(seconds)},
+        where=leases.c.lease_until < now(),
+    ).returning(leases.c.epoch)
+    epoch = connection.execute(taken).scalar()
+    return Lease(name, holder, epoch) if epoch is not None else None
+
+
+def renew(connection: Connection, lease: Lease, seconds: float) -> bool:
+    """Keep the lease for some seconds more; False where somebody else holds it now."""
+    renewed = update(leases).where(leases.c.name == lease.name, leases.c.epoch == lease.epoch)
+    return connection.execute(renewed.values(lease_until=in_seconds(seconds))).rowcount == 1
+
+
+def keep(connection: Connection, lease: Lease, seconds: float) -> None:
+    """Fence the caller's transaction: LeaseLost, and so nothing recorded, where somebody else holds the lease now."""
+    if not renew(connection, lease, seconds):
+        raise LeaseLost(f"{lease.name} has a newer holder; nothing was recorded")
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """Give the lease back, so that the next holder need not wait."""
+    given_back = update(leases).where(leases.c.name == lease.name, leases.c.epoch == lease.epoch)
+    connection.execute(given_back.values(lease_until=now()))

@@ -1,0 +1,128 @@
+"""The outbox: events that were committed with their order and wait to be published.
+
+A row is in `outbox` until the bus has confirmed it and in `outbox_archive` from then on.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from hub import clock
+from hub.database import in_seconds, now
+from hub.schemas.envelope import Event, OrderChanged, routing_key, sequence_of
+from hub.schemas.order import Change, Order, Status
+from hub.schemas.registry import encode, event_type
+from hub.tables import outbox, outbox_archive
+
+SLOTS = 16
+CHANNEL = "hub_outbox"
+
+_EVENT = [column.name for column in outbox_archive.c if column.name != "published_at"]
+_HELD = select(outbox.c.order_no).where(outbox.c.held_until > now())
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A row of the outbox as the relay needs it."""
+
+    id: int
+    event_id: str
+    order_no: str
+    version: int
+    type: str
+    routing_key: str
+    traceparent: str
+    body: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits to be published. Age counts from the commit, in seconds."""
+
+    pending: int
+    held: int
+    oldest_age_seconds: float
+
+
+def slot_of(order_no: str) -> int:
+    """The slot of an order: the same in every version of the hub, so that no order is ever in two shards."""
+    return zlib.crc32(order_no.encode()) % SLOTS
+
+
+def append(  # noqa: PLR0913 - the facts of one change
+    connection: Connection,
+    order: Order,
+    change: Change,
+    previous: Status | None,
+    reason: str | None = None,
+    correlation_id: str | None = None,
+) -> str:
+    """Write the event of a change into the caller's transaction, which commits both or neither. Returns its id."""
+    event = _event(order, OrderChanged(change=change, previous_status=previous, reason=reason, order=order))
+    event = event.model_copy(update={"correlationid": correlation_id}) if correlation_id else event
+    connection.execute(
+        outbox.insert().values(
+            event_id=event.id,
+            order_no=order.order_no,
+            version=order.version,
+            slot=slot_of(order.order_no),
+            type=event.type,
+            routing_key=routing_key(change, order.channel),
+            traceparent=event.traceparent,
+            body=encode(event),
+            occurred_at=event.time,
+        )
+    )
+    return event.id
+
+
+def claim(connection: Connection, shard: int, shards: int, limit: int) -> list[Pending]:
+    """The oldest events of a shard, in the order of their commit per order; orders on hold are passed over."""
+    columns = [outbox.c[name] for name in Pending.__dataclass_fields__]
+    query = select(*columns).where(outbox.c.order_no.not_in(_HELD)).order_by(outbox.c.id).limit(limit)
+    if shards > 1:
+        query = query.where(outbox.c.slot % shards == shard)
+    return [Pending(*row) for row in connection.execute(query)]
+
+
+def archive(connection: Connection, ids: Sequence[int]) -> None:
+    """Move published rows to the archive. The caller keeps its lease in the same transaction."""
+    published = select(*(outbox.c[name] for name in _EVENT)).where(outbox.c.id.in_(ids))
+    connection.execute(outbox_archive.insert().from_select(_EVENT, published, include_defaults=True))
+    connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+
+
+def hold(connection: Connection, ids: Sequence[int], reason: str, seconds: float) -> None:
+    """Let these rows, and so the later versions of their orders, rest for a while; the reason stays on the row."""
+    resting = update(outbox).where(outbox.c.id.in_(ids)).values(held_until=in_seconds(seconds), held_for=reason)
+    connection.execute(resting)
+
+
+def backlog(connection: Connection) -> Backlog:
+    """How much waits and for how long."""
+    row = connection.execute(select(func.count(), func.min(outbox.c.recorded_at), now())).one()
+    held = connection.execute(select(func.count()).where(outbox.c.held_until > now())).scalar_one()
+    oldest: datetime | None = row[1]
+    return Backlog(row[0], held, (row[2] - oldest).total_seconds() if oldest else 0.0)
+
+
+def _event(order: Order, data: OrderChanged) -> Event:
+    kind = event_type(data.change)
+    return Event(
+        id=str(clock.uuid7()),
+        type=kind.name,
+        subject=order.order_no,
+        time=order.changed_at,
+        recordedtime=clock.utcnow(),
+        dataschema=kind.schema,
+        sequence=sequence_of(order.version),
+        partitionkey=order.order_no,
+        traceparent=clock.trace_parent(),
+        data=data,
+    )

@@ -1,0 +1,1 @@
+"""The OMS side: how orders come in, and how their events go out."""

@@ -1,0 +1,195 @@
+"""The relay: takes committed events from the outbox to the bus. START HERE for the way out.
+
+One relay holds the lease of a shard; others stand by. No transaction is open while it publishes, of one order only the
+oldest unpublished version is on its way, and a row leaves the outbox only after the bus has confirmed it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import Engine
+
+from hub import clock, config, logs, metrics
+from hub.bus.port import Bus, Fate, Message, Publisher
+from hub.database import reading, writing
+from hub.errors import BusLost, LeaseLost
+from hub.oms import leases, outbox
+from hub.oms.leases import Lease
+from hub.oms.outbox import Pending
+from hub.schemas.envelope import SOURCE, sequence_of
+from hub.schemas.registry import EVENT_TYPES
+
+GAUGES_EVERY_SECONDS = 2
+
+_log = logs.get("relay")
+
+
+class Relay:
+    """Forwards the events of one shard."""
+
+    def __init__(self, engine: Engine, bus: Bus, settings: config.Relay) -> None:
+        self._engine = engine
+        self._bus = bus
+        self._settings = settings
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
+        self._lease: Lease | None = None
+        self._lease_checked = 0.0
+        self._publisher: Publisher | None = None
+        self._gauges_set = 0.0
+        metrics.prepare_relay()
+
+    def step(self) -> bool:
+        """Forward one batch; whether there was any."""
+        self._set_gauges()
+        lease = self._leading()
+        if lease is None:
+            return False
+        rows = self._claim(lease)
+        if rows:
+            self._forward(lease, rows)
+        return bool(rows)
+
+    def close(self) -> None:
+        """Disconnect and hand the lease to whoever stands by."""
+        self._disconnect()
+        if self._lease is not None:
+            with writing(self._engine) as connection:
+                leases.release(connection, self._lease)
+            self._lease = None
+
+    def _forward(self, lease: Lease, rows: Sequence[Pending]) -> None:
+        fates = self._publish(rows)
+        metrics_of(fates)
+        confirmed = [row.id for row in rows if fates.get(row.id) is Fate.CONFIRMED]
+        resting = [row.id for row in rows if fates.get(row.id) in (Fate.UNROUTABLE, Fate.REFUSED)]
+        try:
+            self._settle(lease, confirmed, resting)
+        except LeaseLost:
+            metrics.leases_lost.inc()
+            self._lease = None
+            _log.warning("lease.lost", lease=lease.name, published_again_by="the new holder")
+
+    def _publish(self, rows: Sequence[Pending]) -> dict[int, Fate]:
+        fates: dict[int, Fate] = {}
+        blocked: set[str] = set()
+        with metrics.publish_duration.time():
+            for wave in waves(rows):
+                going = [row for row in wave if row.order_no not in blocked]
+                fates |= dict(zip((row.id for row in going), self._send(going), strict=True))
+                blocked |= {row.order_no for row in going if fates[row.id] is not Fate.CONFIRMED}
+        return fates
+
+    def _send(self, rows: Sequence[Pending]) -> list[Fate]:
+        if not rows:
+            return []
+        try:
+            fates = self._connected().publish([message_of(row) for row in rows])
+        except BusLost:
+            self._disconnect()
+            raise
+        if Fate.UNKNOWN in fates:
+            _log.warning("publish.unknown", events=fates.count(Fate.UNKNOWN), then="published again with the same ids")
+            self._disconnect()
+        return fates
+
+    def _settle(self, lease: Lease, confirmed: Sequence[int], resting: Sequence[int]) -> None:
+        with writing(self._engine) as connection:
+            leases.keep(connection, lease, self._settings.lease_seconds)
+            outbox.archive(connection, confirmed)
+            outbox.hold(connection, resting, "no queue took it", self._settings.hold_seconds)
+        if resting:
+            _log.error("publish.held", events=len(resting), hold_seconds=self._settings.hold_seconds)
+
+    def _claim(self, lease: Lease) -> list[Pending]:
+        shard = int(lease.name.rpartition("/")[2])
+        with reading(self._engine) as connection:
+            return outbox.claim(connection, shard, self._settings.shards, self._settings.batch)
+
+    def _leading(self) -> Lease | None:
+        if clock.monotonic() - self._lease_checked > self._settings.lease_seconds / 4:
+            self._lease_checked = clock.monotonic()
+            self._lease = self._renewed() or self._taken()
+            metrics.relay_leading.set(self._lease is not None)
+        return self._lease
+
+    def _renewed(self) -> Lease | None:
+        if self._lease is None:
+            return None
+        with writing(self._engine) as connection:
+            kept = leases.renew(connection, self._lease, self._settings.lease_seconds)
+        return self._lease if kept else None
+
+    def _taken(self) -> Lease | None:
+        names = [f"relay/{shard}" for shard in range(self._settings.shards)]
+        with writing(self._engine) as connection:
+            taken = (leases.take(connection, name, self._holder, self._settings.lease_seconds) for name in names)
+            lease = next((found for found in taken if found is not None), None)
+        if lease is not None:
+            _log.info("lease.taken", lease=lease.name, epoch=lease.epoch)
+        return lease
+
+    def _connected(self) -> Publisher:
+        if self._publisher is None:
+            self._publisher = self._bus.publisher()
+            metrics.bus_reconnects.inc()
+            metrics.bus_up.set(1)
+        return self._publisher
+
+    def _disconnect(self) -> None:
+        metrics.bus_up.set(0)
+        if self._publisher is not None:
+            self._publisher.close()
+            self._publisher = None
+
+    def _set_gauges(self) -> None:
+        if clock.monotonic() - self._gauges_set > GAUGES_EVERY_SECONDS:
+            self._gauges_set = clock.monotonic()
+            with reading(self._engine) as connection:
+                waiting = outbox.backlog(connection)
+            metrics.outbox_pending.set(waiting.pending)
+            metrics.outbox_held.set(waiting.held)
+            metrics.outbox_oldest_age.set(waiting.oldest_age_seconds)
+
+
+def waves(rows: Sequence[Pending]) -> list[list[Pending]]:
+    """Rows in groups that may be on their way together: no group holds an order twice, versions keep their order."""
+    seen: Counter[str] = Counter()
+    grouped: list[list[Pending]] = []
+    for row in rows:
+        wave = seen[row.order_no]
+        seen[row.order_no] += 1
+        if wave == len(grouped):
+            grouped.append([])
+        grouped[wave].append(row)
+    return grouped
+
+
+def message_of(row: Pending) -> Message:
+    """The event as a message: the body as it was committed, its attributes mirrored as `cloudEvents_` headers.
+
+    Names: CloudEvents AMQP protocol binding 1.0.2, section 3.1.3.1.
+    """
+    attributes = {
+        "specversion": "1.0",
+        "id": row.event_id,
+        "source": SOURCE,
+        "type": row.type,
+        "subject": row.order_no,
+        "time": row.occurred_at.isoformat(),
+        "dataschema": EVENT_TYPES[row.type].schema,
+        "sequence": sequence_of(row.version),
+        "partitionkey": row.order_no,
+        "traceparent": row.traceparent,
+    }
+    headers = {f"cloudEvents_{name}": value for name, value in attributes.items()}
+    return Message(row.event_id, row.routing_key, row.body.encode(), row.type, headers)
+
+
+def metrics_of(fates: dict[int, Fate]) -> None:
+    """Count what the bus said."""
+    for fate, number in Counter(fates.values()).items():
+        metrics.outbox_published.labels(fate).inc(number)

@@ -1,0 +1,1 @@
+"""Comparing the OMS with every system, order by order."""

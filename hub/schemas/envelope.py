@@ -1,0 +1,62 @@
+"""The envelope of an event: CloudEvents 1.0, structured JSON.
+
+Attribute names and meanings: CloudEvents 1.0.2 and its extensions `sequence`, `partitioning`, `recordedtime`,
+`distributed tracing` and `correlation`. `sequence` is the order's version, padded so that it sorts as text.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from hub.schemas.order import Change, Order, Status, Strict
+from hub.schemas.text import Code, Note
+
+SOURCE = "/oms/orders"
+TYPE_PREFIX = "com.orderhub.order"
+MAX_BODY_BYTES = 256 * 1024
+
+
+class OrderChanged(Strict):
+    """The `data` of an event: what happened, from which status, and the whole order after it."""
+
+    change: Change
+    previous_status: Status | None = None
+    reason: Note | None = None
+    order: Order
+
+
+class Event(Strict):
+    """One change of one order on its way to everybody who wants to know."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Annotated[str, Field(min_length=1, max_length=64, description="idempotency key, unique with source")]
+    source: Annotated[str, Field(min_length=1, max_length=128)] = SOURCE
+    type: Annotated[str, Field(pattern=r"^com\.orderhub\.order\.[a-z]+\.v[0-9]+$")]
+    subject: Annotated[Code, Field(description="order number")]
+    time: Annotated[AwareDatetime, Field(description="when it happened, by the OMS or the shop")]
+    recordedtime: Annotated[AwareDatetime, Field(description="when the OMS wrote it down: ages count from here")]
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str
+    sequence: Annotated[str, Field(pattern=r"^[0-9]{10}$", description="version of the order, padded to sort as text")]
+    partitionkey: Code
+    traceparent: str
+    correlationid: str | None = None
+    causationid: str | None = None
+    data: OrderChanged
+
+    @property
+    def order(self) -> Order:
+        """The order after the change."""
+        return self.data.order
+
+
+def sequence_of(version: int) -> str:
+    """The `sequence` attribute for a version."""
+    return f"{version:010d}"
+
+
+def routing_key(change: Change, channel: str) -> str:
+    """`order.<change>.<channel>`: what subscribers bind."""
+    return f"order.{change}.{channel}"

@@ -1,0 +1,47 @@
+"""What the OMS and every system must agree on about an order: the record that both sides are compared by."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from hub.schemas.order import Order, OrderLine
+
+_LINES = TypeAdapter(list[OrderLine])
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFacts:
+    """One order as one side shows it. Total in fen; `lines_hash` stands for all lines in their order."""
+
+    order_no: str
+    version: int
+    status: str
+    channel: str
+    channel_order_no: str
+    customer_id: str
+    currency: str
+    total: int
+    lines_hash: str
+
+
+def facts_of(order: Order) -> OrderFacts:
+    """The facts of an order of ours."""
+    return OrderFacts(
+        order.order_no,
+        order.version,
+        str(order.status),
+        order.channel,
+        order.channel_order_no,
+        order.customer_id,
+        order.currency,
+        order.total,
+        lines_hash(order.lines),
+    )
+
+
+def lines_hash(lines: list[OrderLine]) -> str:
+    """SHA-256 over SKU, name, quantity and price of each line."""
+    return hashlib.sha256(_LINES.dump_json(lines)).hexdigest()

@@ -1,0 +1,96 @@
+"""Every event type there is, and the two ways between an event and its bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hub.errors import Undecodable
+from hub.schemas.envelope import MAX_BODY_BYTES, TYPE_PREFIX, Event
+from hub.schemas.order import Change
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class EventType:
+    """A kind of event in one major version."""
+
+    change: Change
+    major: int
+
+    @property
+    def name(self) -> str:
+        """The CloudEvents `type`."""
+        return f"{TYPE_PREFIX}.{self.change}.v{self.major}"
+
+    @property
+    def schema(self) -> str:
+        """The CloudEvents `dataschema`."""
+        return f"urn:orderhub:schema:order.{self.change}:{self.major}"
+
+
+EVENT_TYPES = {kind.name: kind for kind in (EventType(change, VERSION) for change in Change)}
+
+
+def event_type(change: Change) -> EventType:
+    """The newest version of the event for a change."""
+    return EventType(change, VERSION)
+
+
+def encode(event: Event) -> str:
+    """The event as JSON text; raises Undecodable where no consumer would take it."""
+    text = event.model_dump_json(exclude_none=True)
+    if (size := len(text.encode())) > MAX_BODY_BYTES:
+        raise Undecodable("too_large", f"event of {size} bytes is over the limit of {MAX_BODY_BYTES}")
+    return text
+
+
+def decode(body: bytes) -> Event:
+    """The event in these bytes; Undecodable for anything unknown but the added fields of a later minor version."""
+    if len(body) > MAX_BODY_BYTES:
+        raise Undecodable("too_large", f"body of {len(body)} bytes is over the limit of {MAX_BODY_BYTES}")
+    try:
+        event = Event.model_validate_json(body, extra="ignore")
+    except ValidationError as error:
+        raise _undecodable(body, error) from None
+    return _consistent(event)
+
+
+def _consistent(event: Event) -> Event:
+    kind = EVENT_TYPES.get(event.type)
+    if kind is None:
+        raise Undecodable("unknown_type", f"event type {event.type} is not known here")
+    facts = (event.subject, int(event.sequence), event.data.change)
+    if facts != (event.order.order_no, event.order.version, kind.change):
+        raise Undecodable("invalid", "subject, sequence or type contradicts the order in data")
+    return event
+
+
+class _Kind(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    type: str = ""
+
+
+def _undecodable(body: bytes, error: ValidationError) -> Undecodable:
+    try:
+        body.decode()
+    except UnicodeDecodeError as broken:
+        return Undecodable("not_utf8", f"byte {broken.start} is not UTF-8")
+    try:
+        kind = _Kind.model_validate_json(body, extra="ignore").type
+    except ValidationError:
+        return Undecodable("not_json", "body is not a JSON object")
+    if kind and kind not in EVENT_TYPES:
+        return Undecodable("unknown_type", f"event type {kind[:80]!r} is not known here")
+    return Undecodable("invalid", describe(error))
+
+
+def describe(error: ValidationError, most: int = 3) -> str:
+    """`field: what is wrong` for the first few problems, without the values themselves."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    named = [f"{'.'.join(str(step) for step in found['loc']) or 'body'}: {found['msg']}" for found in problems[:most]]
+    more = f" (and {len(problems) - most} more)" if len(problems) > most else ""
+    return "; ".join(named) + more

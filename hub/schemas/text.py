@@ -1,0 +1,33 @@
+"""Text that every store and every system can keep: no NUL, no lone surrogate, no control characters."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """The text itself; raises ValueError where PostgreSQL, XML or AMQP could not carry it."""
+    if found := _UNSTORABLE.search(text):
+        raise ValueError(f"character U+{ord(found[0]):04X} at position {found.start()} cannot be stored; leave it out")
+    return text
+
+
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", min_length=1, max_length=64)]
+"""An identifier of ours or a shop's: ASCII letters, digits and `._:/-`, at most 64."""
+
+Sku = Annotated[str, StringConstraints(pattern=r"^\S(.*\S)?$", min_length=1, max_length=64), AfterValidator(storable)]
+"""A merchant's article number: one line of any script, no space at its ends, at most 64."""
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", min_length=1, max_length=32)]
+"""A channel or shop: one word of a routing key, so no dots."""
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(storable)]
+"""One line of human text."""
+
+Note = Annotated[str, StringConstraints(max_length=1024), AfterValidator(storable)]
+"""Several lines of human text, possibly none."""

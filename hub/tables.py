@@ -1,0 +1,252 @@
+"""Every table of the hub's own database: who writes it, what one row is. No behaviour.
+
+`info["writer"]` names the one part that may change a table; database roles are made from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from hub.database import UtcTime, now
+from hub.schemas import lifecycle
+from hub.schemas.order import Status
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _quoted(words: list[str]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
+
+
+STATUS_CHECK = f"status IN ({_quoted([str(status) for status in Status])})"
+STEP_CHECK = "from_status || '>' || change || '>' || to_status IN ({})".format(
+    _quoted([">".join(step) for step in lifecycle.steps()])
+)
+
+
+def _order_no(**options: Any) -> Column[str]:
+    return Column("order_no", String(64), **options)
+
+
+def _written_at(name: str = "recorded_at") -> Column[Any]:
+    return Column(name, UtcTime, nullable=False, default=now())
+
+
+orders = Table(
+    "orders",
+    metadata,
+    _order_no(primary_key=True),
+    Column("channel", String(32), nullable=False),
+    Column("shop", String(32), nullable=False),
+    Column("channel_order_no", String(64), nullable=False),
+    Column("customer_id", String(64), nullable=False),
+    Column("status", String(24), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("vip", Boolean, nullable=False),
+    Column("warehouse", String(64)),
+    Column("receiver", Text),
+    Column("note", Text),
+    Column("placed_at", UtcTime, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    _written_at(),
+    UniqueConstraint("channel", "shop", "channel_order_no"),
+    CheckConstraint(STATUS_CHECK, name="status"),
+    CheckConstraint("version >= 1", name="version"),
+    info={"writer": "oms"},
+)
+
+order_lines = Table(
+    "order_lines",
+    metadata,
+    _order_no(primary_key=True),
+    Column("line_no", Integer, primary_key=True),
+    Column("sku", String(64), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("unit_price", BigInteger, nullable=False),
+    CheckConstraint("quantity >= 1", name="quantity"),
+    info={"writer": "oms"},
+)
+
+order_history = Table(
+    "order_history",
+    metadata,
+    _order_no(primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("change", String(24), nullable=False),
+    Column("from_status", String(24), nullable=False),
+    Column("to_status", String(24), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("role", String(24), nullable=False),
+    Column("reason", Text),
+    Column("request_id", String(128)),
+    Column("occurred_at", UtcTime, nullable=False),
+    _written_at(),
+    CheckConstraint(STEP_CHECK, name="step"),
+    info={"writer": "oms"},
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("channel", String(32), primary_key=True),
+    Column("request_id", String(128), primary_key=True),
+    Column("body_hash", String(64), nullable=False),
+    Column("answer", Text),
+    _written_at(),
+    info={"writer": "oms"},
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(24), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    _written_at(),
+    Column("revoked_at", UtcTime),
+    info={"writer": "oms"},
+)
+
+
+def _event_columns() -> list[Column[Any]]:
+    return [
+        Column("event_id", String(64), nullable=False),
+        _order_no(nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("slot", SmallInteger, nullable=False),
+        Column("type", String(128), nullable=False),
+        Column("routing_key", String(128), nullable=False),
+        Column("traceparent", String(64), nullable=False),
+        Column("body", Text, nullable=False),
+        Column("occurred_at", UtcTime, nullable=False),
+    ]
+
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Serial, Identity(always=False), primary_key=True),
+    *_event_columns(),
+    _written_at(),
+    Column("held_until", UtcTime),
+    Column("held_for", Text),
+    UniqueConstraint("order_no", "version"),
+    UniqueConstraint("event_id"),
+    Index("ix_outbox_held", "held_until", postgresql_where=Column("held_until").is_not(None)),
+    info={"writer": "relay"},
+    sqlite_autoincrement=True,
+)
+
+outbox_archive = Table(
+    "outbox_archive",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=False),
+    *_event_columns(),
+    Column("recorded_at", UtcTime, nullable=False),
+    _written_at("published_at"),
+    Index("ix_outbox_archive_order", "order_no", "version"),
+    info={"writer": "relay"},
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("lease_until", UtcTime, nullable=False),
+    info={"writer": "relay"},
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("system", String(32), primary_key=True),
+    _order_no(primary_key=True),
+    Column("wanted_version", Integer, nullable=False),
+    Column("wanted_event_id", String(64), nullable=False),
+    Column("wanted_body", Text, nullable=False),
+    Column("wanted_at", UtcTime, nullable=False),
+    Column("applied_version", Integer, nullable=False, default=0),
+    Column("effects", Integer, nullable=False, default=0),
+    Column("applied_at", UtcTime),
+    Column("external_ref", String(128)),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("due_at", UtcTime, nullable=False),
+    Column("lease_token", String(36)),
+    Column("lease_until", UtcTime),
+    Column("last_error", Text),
+    Column("parked_reason", String(32)),
+    Column("parked_at", UtcTime),
+    CheckConstraint("applied_version <= wanted_version", name="forward"),
+    info={"writer": "consumer"},
+)
+
+Index(
+    "ix_ledger_due",
+    ledger.c.system,
+    ledger.c.due_at,
+    postgresql_where=ledger.c.applied_version < ledger.c.wanted_version,
+    sqlite_where=ledger.c.applied_version < ledger.c.wanted_version,
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", _Serial, Identity(always=False), primary_key=True),
+    Column("system", String(32), nullable=False),
+    _order_no(nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("what", String(16), nullable=False),
+    _written_at(),
+    Index("ix_journal_order", "order_no", "system"),
+    info={"writer": "consumer"},
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", _Serial, Identity(always=False), primary_key=True),
+    Column("queue", String(64), nullable=False),
+    Column("message_id", String(128)),
+    Column("routing_key", String(255), nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body_base64", Text, nullable=False),
+    Column("body_hash", String(64), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    _written_at(),
+    UniqueConstraint("queue", "body_hash"),
+    info={"writer": "consumer"},
+)

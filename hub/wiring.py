@@ -1,0 +1,116 @@
+"""The composition root: settings become engines, buses, systems and daemons here and nowhere else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from hub import config, migrations
+from hub.bus.embedded import EmbeddedBus
+from hub.bus.port import Bus
+from hub.bus.rabbitmq import RabbitBus
+from hub.bus.topology import Topology, queue_name, topology
+from hub.consumers.interface_tables import InterfaceTables
+from hub.consumers.runtime import Receiver, Worker
+from hub.consumers.system import System
+from hub.daemon import Loop, Vitals, run_loops, stop_on_signals
+from hub.database import open_engine
+from hub.errors import DependencyDown, NotFound
+from hub.oms.wakeup import Wakeup
+from hub.probes import Probes
+from hub.producers.relay import Relay
+
+
+@contextmanager
+def hub_engine(settings: config.Settings, role: str) -> Iterator[Engine]:
+    """The hub's own database."""
+    engine = open_engine(settings.db.model_copy(update={"url": SecretStr(settings.db_url)}), role)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def bus_of(settings: config.Settings, role: str) -> Bus:
+    """The transport that the settings name."""
+    return EmbeddedBus(settings) if settings.embedded_bus else RabbitBus(settings, role)
+
+
+def system_of(settings: config.Settings, name: str) -> System:
+    """A downstream system by its name."""
+    if name not in config.SYSTEMS:
+        raise NotFound(f"there is no system {name}; known are {', '.join(config.SYSTEMS)}")
+    return InterfaceTables(name, settings.system(name))
+
+
+def topology_of(settings: config.Settings) -> Topology:
+    """Exchange and queues of this hub."""
+    return topology(config.SYSTEMS, settings.bus.prefix)
+
+
+def prepare(settings: config.Settings) -> None:
+    """Make tables, queues and interface tables that are not there; for one machine, a demo or a test."""
+    with hub_engine(settings, "prepare") as engine:
+        migrations.upgrade(engine, schema=settings.db.schema_name)
+    with bus_of(settings, "prepare") as bus:
+        bus.declare(topology_of(settings))
+    for name in config.SYSTEMS:
+        system = system_of(settings, name)
+        system.prepare()
+        system.close()
+
+
+def run_relay(settings: config.Settings) -> None:
+    """Be a relay until told to stop."""
+    stop, vitals = threading.Event(), Vitals()
+    with ExitStack() as stack:
+        engine = stack.enter_context(hub_engine(settings, "relay"))
+        bus = stack.enter_context(bus_of(settings, "relay"))
+        wakeup = Wakeup(engine, settings.relay.poll_seconds)
+        relay = Relay(engine, bus, settings.relay)
+        stack.callback(wakeup.close)
+        stack.callback(relay.close)
+        vitals.checks = {"database": lambda: migrations.check(engine), "bus": lambda: check_bus(bus, settings)}
+        stack.enter_context(Probes(vitals, settings.probes))
+        stop_on_signals(stop)
+        run_loops([Loop("relay", relay.step, wakeup.wait)], stop, vitals)
+
+
+def run_consumer(settings: config.Settings, name: str) -> None:
+    """Be the consumer of a system until told to stop."""
+    stop, vitals = threading.Event(), Vitals()
+    with ExitStack() as stack:
+        engine = stack.enter_context(hub_engine(settings, name))
+        bus = stack.enter_context(bus_of(settings, name))
+        system = system_of(settings, name)
+        stack.callback(system.close)
+        receiver = Receiver(name, queue_name(name, settings.bus.prefix), engine, bus, settings.consumer)
+        stack.callback(receiver.close)
+        worker = Worker(system, engine, settings.consumer, stop)
+        vitals.checks = {
+            "database": lambda: migrations.check(engine),
+            "bus": lambda: check_bus(bus, settings),
+            "system": system.ping,
+        }
+        stack.enter_context(Probes(vitals, settings.probes))
+        stop_on_signals(stop)
+        loops = [
+            Loop("receive", receiver.step, lambda _turns: None),
+            Loop("work", worker.step, lambda _turns: _sleep(receiver, settings)),
+        ]
+        run_loops(loops, stop, vitals)
+
+
+def check_bus(bus: Bus, settings: config.Settings) -> None:
+    """Raise DependencyDown unless exchange and queues are there."""
+    if lacking := bus.missing(topology_of(settings)):
+        raise DependencyDown(f"the bus lacks {', '.join(lacking)}: run hub topology apply")
+
+
+def _sleep(receiver: Receiver, settings: config.Settings) -> None:
+    receiver.arrived.wait(settings.consumer.poll_seconds)
+    receiver.arrived.clear()
