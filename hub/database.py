@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -176,6 +177,8 @@ def _translated() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise translate(error) from error
+    except PoolTimeout as error:
+        raise DependencyDown("database: every connection is in use; raise HUB_DB__POOL_SIZE or wait") from error
 
 
 def _unnested(columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Row], name: str) -> FromClause:
@@ -242,4 +245,5 @@ def _postgres(url: URL, database: config.Database, role: str) -> Engine:
         "tcp_user_timeout": 30_000,
         "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
     }
-    return create_engine(url, pool_size=database.pool_size, pool_pre_ping=True, connect_args=connect_args)
+    waits = {"pool_size": database.pool_size, "pool_timeout": database.lock_seconds, "pool_pre_ping": True}
+    return create_engine(url, connect_args=connect_args, **waits)

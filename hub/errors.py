@@ -33,6 +33,12 @@ class LeaseLost(HubError):
     exit_code = 75
 
 
+class BadInput(HubError):
+    """What was given cannot be taken; the message names the field and what to do."""
+
+    exit_code = 65
+
+
 class NotFound(HubError):
     """There is nothing by that name."""
 

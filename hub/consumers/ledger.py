@@ -196,6 +196,20 @@ def standing(connection: Connection, system: str) -> Standing:
     return Standing(*(int(count) for count in connection.execute(query).one()))
 
 
+def entries(connection: Connection, order_no: str) -> list[dict[str, object]]:
+    """Where each system stands with one order."""
+    columns = (
+        ledger.c.system,
+        ledger.c.wanted_version.label("wanted"),
+        ledger.c.applied_version.label("applied"),
+        ledger.c.parked_reason.label("parked"),
+        ledger.c.last_error.label("error"),
+        ledger.c.external_ref,
+    )
+    query = select(*columns).where(ledger.c.order_no == order_no).order_by(ledger.c.system)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
 def _version(received: tuple[Event, Delivery]) -> int:
     return received[0].order.version
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hub.errors import Refused, RoleRefused
+from hub.errors import BadInput, Refused, RoleRefused
 from hub.schemas.order import Change, Status
 
 
@@ -86,7 +86,7 @@ def transition(verb: str, status: Status | None, role: Role, reason: str | None 
     if role not in here.roles:
         raise RoleRefused(f"role {role} may not {verb} an order that is {status}; {_listed(here.roles)} may")
     if here.needs_reason and not reason:
-        raise Refused(f"reason: {verb} needs a reason; say why in a few words")
+        raise BadInput(f"reason: {verb} needs a reason; say why in a few words")
     return here
 
 

@@ -91,6 +91,9 @@ def _undecodable(body: bytes, error: ValidationError) -> Undecodable:
 def describe(error: ValidationError, most: int = 3) -> str:
     """`field: what is wrong` for the first few problems, without the values themselves."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
-    named = [f"{'.'.join(str(step) for step in found['loc']) or 'body'}: {found['msg']}" for found in problems[:most]]
+    named = [
+        f"{'.'.join(str(step) for step in found['loc']) or 'body'}: {found['msg'].removeprefix('Value error, ')}"
+        for found in problems[:most]
+    ]
     more = f" (and {len(problems) - most} more)" if len(problems) > most else ""
     return "; ".join(named) + more

@@ -1,0 +1,55 @@
+"""The command `hub`: one file a group of subcommands, each a few lines over what does the work."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hub import __version__, config, logs
+from hub.cli import (
+    configuration,
+    daemons,
+    db,
+    demo,
+    doctor,
+    orders,
+    reconcile,
+    status,
+    systems,
+    tokens,
+    topology,
+    verify,
+)
+from hub.errors import HubError
+
+app = typer.Typer(
+    name="hub",
+    help="Keep CRM, Kingdee, WMS and ERP equal to the orders of the OMS: each effect once, never backwards.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+for group in (orders, db, configuration, topology, systems, tokens, reconcile):
+    app.add_typer(group.app)
+for commands in (daemons, status, demo, doctor, verify):
+    app.registered_commands += commands.app.registered_commands
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line on stderr and its exit code."""
+    logs.configure(config.Log(format="console"), "hub")
+    try:
+        app()
+    except HubError as error:
+        typer.echo(f"hub: {error}", err=True)
+        sys.exit(error.exit_code)

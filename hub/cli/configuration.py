@@ -1,0 +1,28 @@
+"""`hub config`: what is in force, and where it came from."""
+
+from __future__ import annotations
+
+import typer
+from pydantic import SecretStr
+
+from hub import config
+from hub.cli.output import AsJson, print_json, print_table
+
+app = typer.Typer(name="config", help="Settings.", no_args_is_help=True)
+
+
+@app.command()
+def show(json_: AsJson = False) -> None:
+    """Every setting as it is in force, and which variable gave it. Secrets are masked."""
+    settings, sources = config.load(), config.sources()
+    rows = [(name, _shown(value), sources.get(name, "default")) for name, value in config.effective(settings)]
+    if json_:
+        print_json({name: {"value": value, "source": source} for name, value, source in rows})
+    else:
+        print_table(["setting", "value", "source"], rows)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "***"
+    return "—" if value is None else str(value)

@@ -1,0 +1,73 @@
+"""The processes of the hub: each by itself, or all of them under one supervisor."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from hub import config, logs, wiring
+from hub.daemon import stop_on_signals
+from hub.supervisor import Part, Supervisor
+
+app = typer.Typer()
+
+_PROBE_HELP = "Port for /livez, /readyz and /metrics; 0 lets the machine choose. Default: HUB_PROBES__PORT."
+ProbePort = Annotated[int | None, typer.Option(min=0, max=65535, help=_PROBE_HELP)]
+
+
+@app.command(rich_help_panel="Daemons")
+def api(host: str | None = None, port: Annotated[int | None, typer.Option(min=0, max=65535)] = None) -> None:
+    """Serve the OMS over HTTP."""
+    settings = config.load(api__host=host, api__port=port)
+    logs.configure(settings.log, "hub-api")
+    wiring.run_api(settings)
+
+
+@app.command(rich_help_panel="Daemons")
+def relay(probe_port: ProbePort = None) -> None:
+    """Publish committed events from the outbox to the bus."""
+    settings = config.load(probes__port=probe_port)
+    logs.configure(settings.log, "hub-relay")
+    wiring.run_relay(settings)
+
+
+@app.command(rich_help_panel="Daemons")
+def consume(
+    system: Annotated[str, typer.Argument(help=f"One of {', '.join(config.SYSTEMS)}.")], probe_port: ProbePort = None
+) -> None:
+    """Keep one system up to date."""
+    settings = config.load(probes__port=probe_port)
+    logs.configure(settings.log, f"hub-consume-{system}")
+    wiring.run_consumer(settings, system)
+
+
+@app.command(rich_help_panel="Daemons")
+def up(
+    prepare: Annotated[
+        bool, typer.Option(help="First make tables, queues and interface tables that are not there.")
+    ] = True,
+) -> None:
+    """Run the whole hub on this machine and stay: restarts what dies, ends cleanly on ctrl-C or SIGTERM."""
+    settings = config.load()
+    logs.configure(settings.log, "hub-up")
+    if prepare:
+        wiring.prepare(settings)
+    stop = threading.Event()
+    stop_on_signals(stop)
+    Supervisor(parts(settings)).run(stop)
+
+
+def parts(settings: config.Settings) -> list[Part]:
+    """Every process of the hub. Probe ports follow one another from HUB_PROBES__PORT, where that is not 0."""
+    port_of = _numbered(settings.probes.port)
+    names = [("relay",), *(("consume", system) for system in config.SYSTEMS)]
+    given = config.environment(settings)
+    daemons = [Part("-".join(name), (*name, "--probe-port", str(port_of(at))), given) for at, name in enumerate(names)]
+    return [Part("api", ("api",), given), *daemons]
+
+
+def _numbered(base: int) -> Callable[[int], int]:
+    return lambda position: base + position if base else 0

@@ -1,0 +1,5 @@
+"""`hub demo`."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,126 @@
+"""`hub orders`: bring histories in, look an order up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from hub import clock, config, wiring
+from hub.cli.output import AsJson, print_json, print_table
+from hub.consumers import ledger
+from hub.database import reading
+from hub.errors import BadInput
+from hub.oms import orders
+from hub.producers.importer import Tally, import_file
+from hub.schemas.lifecycle import next_verbs
+from hub.schemas.money import yuan_from_fen
+
+app = typer.Typer(name="orders", help="Orders of the OMS.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="JSON Lines, .jsonl or .jsonl.gz; see docs/import-format.md.")],
+    rejects: Annotated[Path | None, typer.Option(help="Where bad lines go. Default: FILE.rejects.jsonl here.")] = None,
+    json_: AsJson = False,
+) -> None:
+    """Replay order histories into the OMS. May be run again: an order gets only the steps it lacks.
+
+    Ends with 65 when lines were rejected; the others are in.
+    """
+    settings = config.load()
+    refused = rejects or Path(f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}.rejects.jsonl")
+    started = clock.monotonic()
+    with (
+        wiring.hub_engine(settings, "import") as engine,
+        refused.open("w", encoding="utf-8") as out,
+        _progress() as show,
+    ):
+        tally = import_file(engine, file, out, show)
+    seconds = clock.monotonic() - started
+    _print_tally(tally, seconds, json_)
+    if tally.rejects:
+        first = tally.rejects[0]
+        raise BadInput(
+            f"{len(tally.rejects)} lines were rejected, the first is line {first.line}: {first.reason}; see {refused}"
+        )
+    refused.unlink()
+
+
+@app.command()
+def show(order_no: str, json_: AsJson = False) -> None:
+    """An order, its history, and where each system stands with it."""
+    with wiring.hub_engine(config.load(), "show") as engine, reading(engine) as connection:
+        order = orders.load(connection, order_no)
+        history = orders.history(connection, order_no)
+        standings = ledger.entries(connection, order_no)
+    if json_:
+        print_json(
+            {
+                "order": order.model_dump(mode="json"),
+                "history": [vars(step) for step in history],
+                "systems": standings,
+                "next": next_verbs(order.status),
+            }
+        )
+        return
+    total = f"{order.currency} {yuan_from_fen(order.total)}"
+    print_table(
+        ["order", "channel", "shop's number", "status", "version", "total", "next"],
+        [
+            (
+                order_no,
+                order.channel,
+                order.channel_order_no,
+                order.status,
+                order.version,
+                total,
+                ", ".join(next_verbs(order.status)),
+            )
+        ],
+    )
+    print_table(
+        ["version", "change", "when", "who", "role", "reason"],
+        [
+            (step.version, step.change, step.occurred_at.isoformat(" ", "seconds"), step.actor, step.role, step.reason)
+            for step in history
+        ],
+    )
+    print_table(
+        ["system", "wanted", "applied", "parked", "last error"],
+        [(each["system"], each["wanted"], each["applied"], each["parked"], each["error"]) for each in standings],
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Tally], object]]:
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda tally: bar.update(task, description=_sentence(tally))
+
+
+def _sentence(tally: Tally) -> str:
+    return f"{tally.lines:,} lines, {tally.versions_written:,} versions written, {len(tally.rejects):,} rejected"
+
+
+def _print_tally(tally: Tally, seconds: float, as_json: bool) -> None:
+    facts = {
+        "lines": tally.lines,
+        "orders_created": tally.orders_created,
+        "versions_written": tally.versions_written,
+        "unchanged": tally.unchanged,
+        "rejected": len(tally.rejects),
+        "seconds": round(seconds, 2),
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        print_table([name.replace("_", " ") for name in facts], [list(facts.values())])

@@ -1,0 +1,44 @@
+"""How answers look: a table for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
+    """A table whose numbers stand to the right."""
+    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    listed = [list(row) for row in rows]
+    for index, heading in enumerate(headings):
+        numeric = bool(listed) and all(isinstance(row[index], (int, float)) for row in listed)
+        made.add_column(heading, justify="right" if numeric else "left")
+    for row in listed:
+        made.add_row(*(_cell(value) for value in row))
+    return made
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+    """The table on stdout."""
+    Console().print(table(headings, rows, title))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "✓" if value else "✗"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value if value is not None else "—")

@@ -1,0 +1,63 @@
+"""`hub status`: where everything stands, on one screen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import typer
+from sqlalchemy import Engine
+
+from hub import config, wiring
+from hub.cli.output import AsJson, print_json, print_table
+from hub.consumers import ledger
+from hub.database import reading
+from hub.errors import DependencyDown
+from hub.oms import orders, outbox
+
+app = typer.Typer()
+
+
+@app.command()
+def status(json_: AsJson = False) -> None:
+    """Orders and versions in the OMS, what waits to be published, and how far each system is, in versions."""
+    settings = config.load()
+    with wiring.hub_engine(settings, "status") as engine:
+        facts = standing(engine)
+    facts["bus"] = _depths(settings)
+    if json_:
+        print_json(facts)
+        return
+    waiting = facts["outbox"]
+    print_table(
+        ["orders", "versions", "outbox pending", "held", "oldest, s"],
+        [(facts["orders"], facts["versions"], waiting["pending"], waiting["held"], waiting["oldest_age_seconds"])],
+    )
+    rows = [(name, *each.values()) for name, each in facts["systems"].items()]
+    print_table(
+        ["system", "wanted", "applied", "superseded", "parked", "behind", "oldest, s", "in queue"],
+        [(*row, facts["bus"].get(row[0], 0)) for row in rows],
+    )
+
+
+def standing(engine: Engine) -> dict[str, Any]:
+    """The whole standing as one JSON-able object."""
+    with reading(engine) as connection:
+        count, versions = orders.totals(connection)
+        facts: dict[str, Any] = {"orders": count, "versions": versions, "outbox": asdict(outbox.backlog(connection))}
+        facts["systems"] = {
+            name: asdict(ledger.standing(connection, name))
+            | {"oldest_age_seconds": ledger.backlog(connection, name).oldest_age_seconds}
+            for name in config.SYSTEMS
+        }
+    return facts
+
+
+def _depths(settings: config.Settings) -> dict[str, int]:
+    try:
+        with wiring.bus_of(settings, "status") as bus:
+            found = bus.depths(wiring.topology_of(settings))
+    except DependencyDown as error:
+        typer.echo(f"hub: the bus was not read: {error}", err=True)
+        return {}
+    return dict(zip(config.SYSTEMS, found.values(), strict=True))

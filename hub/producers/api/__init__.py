@@ -1,0 +1,1 @@
+"""The OMS over HTTP: create an order, change it, read it."""

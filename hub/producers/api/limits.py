@@ -1,0 +1,84 @@
+"""What is refused before it is parsed: bodies over the limit, and JSON that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub.producers.api.problems import problem
+
+
+class BodyLimit:
+    """ASGI middleware that answers 413 as soon as a body is, or says that it is, over the limit."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body first, within the limit, then let the application have it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = await self._body(scope, receive)
+        if body is None:
+            await problem(413, f"body is over the limit of {self._most} bytes")(scope, receive, send)
+            return
+        await self._app(scope, _replayed(body, receive), send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        if _announced(scope) > self._most:
+            return None
+        body, more = b"", True
+        while more and len(body) <= self._most:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return body if len(body) <= self._most else None
+
+
+class StrictRequest(Request):
+    """A request whose JSON is read by the one parser of the hub: no NaN, no infinity, no lone surrogates."""
+
+    async def json(self) -> Any:
+        """The body; 400 where it is not JSON."""
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as error:
+            raise HTTPException(400, f"body: {error}") from error
+
+
+class StrictRoute(APIRoute):
+    """A route that reads strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The library's handler on a strict request."""
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def _announced(scope: Scope) -> int:
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

@@ -1,0 +1,96 @@
+"""Errors as `application/problem+json` (RFC 9457): what is wrong, which field, what to do."""
+
+from __future__ import annotations
+
+import http
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from hub import logs
+from hub.errors import (
+    BadInput,
+    DependencyDown,
+    HubError,
+    NotFound,
+    Refused,
+    RequestRunning,
+    RoleRefused,
+    Undecodable,
+)
+
+RETRY_SECONDS = 5
+
+_log = logs.get("api")
+
+# The first that fits wins, so a subclass stands before its family.
+_STATUS: tuple[tuple[type[HubError], int], ...] = (
+    (RoleRefused, 403),
+    (NotFound, 404),
+    (Refused, 409),
+    (BadInput, 422),
+    (Undecodable, 422),
+    (DependencyDown, 503),
+)
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "content": {"application/problem+json": {}}}
+    for status, description in {
+        400: "Not JSON, or no Idempotency-Key",
+        401: "No valid token",
+        403: "The role may not do this; the detail says which may",
+        404: "No such order",
+        409: "The order's status, or an earlier request with this id, stands against it",
+        413: "The body is too large",
+        422: "A field is wrong; `errors` names each",
+        503: "A database is down; try again after Retry-After",
+    }.items()
+}
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
+    """A problem document."""
+    body = {"type": "about:blank", "title": http.HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of the application leave as a problem document."""
+    app.add_exception_handler(HubError, _hub_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def _hub_error(_request: Request, error: Exception) -> JSONResponse:
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    if status >= 500:
+        _log.error("api.failed", error=error, status=status)
+    return problem(status, str(error), {"Retry-After": str(wait)} if (wait := _wait(error)) else None)
+
+
+def _wait(error: Exception) -> int:
+    if isinstance(error, RequestRunning):
+        return error.retry_after_seconds
+    return RETRY_SECONDS if isinstance(error, DependencyDown) else 0
+
+
+def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
+    found = [
+        {"field": _path(each["loc"]), "message": each["msg"].removeprefix("Value error, ")} for each in error.errors()
+    ]
+    if any(each["field"] == "Idempotency-Key" for each in found):
+        return problem(400, "Idempotency-Key: send one header of 1 to 128 characters, new for each new request")
+    return problem(422, "; ".join(f"{each['field']}: {each['message']}" for each in found[:3]), errors=found)
+
+
+def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(step) for step in location[1:]) or str(location[0])
