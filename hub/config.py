@@ -68,7 +68,7 @@ class Consumer(Group):
 
     receive_batch: Annotated[int, Field(ge=1, le=2000)] = 500
     work_batch: Annotated[int, Field(ge=1, le=2000)] = 500
-    lease_seconds: Seconds = 60
+    lease_seconds: Seconds = 30
     poll_seconds: Seconds = 0.5
     attempts: Annotated[int, Field(ge=1, description="rejections that are tried again before an order is parked")] = 8
     give_up_seconds: Annotated[float, Field(gt=0, description="age at which an order that fails is parked")] = 6 * 3600

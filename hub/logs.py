@@ -50,8 +50,8 @@ def configure(settings: config.Log, service: str) -> None:
 
 
 def get(name: str) -> Any:
-    """A logger whose lines say where they come from."""
-    return structlog.get_logger().bind(logger=name)
+    """A logger whose lines say where they come from; it is set up at its first line, not here."""
+    return structlog.get_logger(part=name)
 
 
 def mask(_logger: Any, _method: str, fields: Fields) -> Fields:
@@ -64,7 +64,7 @@ class _Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if not record.name.startswith("pika"):
-            structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name)
+            structlog.get_logger().log(record.levelno, record.getMessage(), part=record.name)
 
 
 def _masked(name: str, value: Any) -> Any:
@@ -84,7 +84,7 @@ def _clean(value: str | Exception) -> str:
 
 
 def _ecs(_logger: Any, _method: str, fields: Fields) -> Fields:
-    renamed = {"event": "event.action", "level": "log.level", "service": "service.name", "logger": "log.logger"}
+    renamed = {"event": "event.action", "level": "log.level", "service": "service.name", "part": "log.logger"}
     named = {renamed.get(name, name): value for name, value in fields.items()}
     return {**named, "service.version": __version__}
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 from hub import clock, logs
 from hub.backoff import Backoff
@@ -32,11 +33,15 @@ class Part:
     started: float = 0.0
     start_after: float = 0.0
 
-    def start(self) -> None:
+    def start(self, log: IO[bytes] | None = None) -> None:
         """Start the process in a session of its own, so that a ctrl-C reaches it through us alone."""
         command = [sys.executable, "-m", "hub", *self.arguments]
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            command, env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, start_new_session=True
+            command,
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
         )
         self.started = clock.monotonic()
         _log.info("part.started", part=self.name, pid=self.process.pid)
@@ -47,16 +52,17 @@ class Part:
 
 
 class Supervisor:
-    """Starts parts, restarts what dies, and stops all of them in the order they were given."""
+    """Starts parts, restarts what dies, and stops all of them together. Their lines go to `log`, or where ours go."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], log: IO[bytes] | None = None) -> None:
         self.parts = list(parts)
+        self._log = log
 
     def run(self, stop: threading.Event) -> None:
         """Supervise until told to stop. A part whose configuration is wrong stops everything with its error."""
         try:
             for part in self.parts:
-                part.start()
+                part.start(self._log)
             while not stop.wait(POLL_SECONDS):
                 self.look_after()
         finally:
@@ -69,7 +75,7 @@ class Supervisor:
             if code is not None:
                 self._died(part, code)
             if part.process is None and clock.monotonic() >= part.start_after:
-                part.start()
+                part.start(self._log)
 
     def stop(self) -> None:
         """Ask every part to stop, all at once, and kill what has not after ten seconds."""
@@ -87,7 +93,7 @@ class Supervisor:
             part.backoff.reset()
         wait = part.backoff.next()
         part.process, part.start_after = None, clock.monotonic() + wait
-        _log.warning("part.died", part=part.name, exit_code=code, restart_in_seconds=round(wait, 2))
+        _log.warning("part.died", process=part.name, exit_code=code, restart_in_seconds=round(wait, 2))
 
 
 def _gave_up(part: Part, code: int) -> HubError:
@@ -102,6 +108,6 @@ def _wait_or_kill(part: Part, seconds: float) -> None:
     try:
         part.process.wait(max(0.1, seconds))
     except subprocess.TimeoutExpired:
-        _log.error("part.killed", part=part.name, after_seconds=STOP_SECONDS)
+        _log.error("part.killed", process=part.name, after_seconds=STOP_SECONDS)
         part.process.kill()
         part.process.wait()

@@ -203,7 +203,7 @@ ledger = Table(
     Column("external_ref", String(128)),
     Column("attempt", Integer, nullable=False, default=0),
     Column("due_at", UtcTime, nullable=False),
-    Column("lease_token", String(36)),
+    Column("lease_token", String(64)),
     Column("lease_until", UtcTime),
     Column("last_error", Text),
     Column("parked_reason", String(32)),

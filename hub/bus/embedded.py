@@ -7,11 +7,9 @@ this machine, and it must lie on a local disk.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import SecretStr
@@ -39,7 +37,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from hub import clock, config
+from hub import clock, config, holder
 from hub.bus.port import Delivery, Fate, Message
 from hub.bus.topology import Topology, exchange_name, matches
 from hub.database import UtcTime, in_seconds, now, open_engine, reading, writing
@@ -188,7 +186,7 @@ class EmbeddedSubscription:
     def __init__(self, engine: Engine, queue: str) -> None:
         self._engine = engine
         self._queue = queue
-        self._holder = f"{os.getpid()}:{_started(os.getpid())}:{id(self):x}"
+        self._holder = f"{holder.me()}.{id(self):x}"
         self._release(*self._dead_holders())
 
     def receive(self, limit: int, wait_seconds: float) -> list[Delivery]:
@@ -236,9 +234,9 @@ class EmbeddedSubscription:
             connection.execute(given_back.values(holder=None, lease_until=None))
 
     def _dead_holders(self) -> list[str]:
-        holders = select(_deliveries.c.holder).where(self._here(), _deliveries.c.holder.is_not(None)).distinct()
+        found = select(_deliveries.c.holder).where(self._here(), _deliveries.c.holder.is_not(None)).distinct()
         with _bus_lost(), reading(self._engine) as connection:
-            return [holder for holder in connection.execute(holders).scalars() if holder and not _lives(holder)]
+            return [each for each in connection.execute(found).scalars() if each and holder.is_dead(each)]
 
     def _here(self) -> ColumnElement[bool]:
         return _deliveries.c.queue == self._queue
@@ -267,19 +265,6 @@ def _row(number: int, message: Message) -> dict[str, Any]:
 
 def _delivery(row: Any, redelivered: bool) -> Delivery:
     return Delivery(row.id, row.message_id, row.routing_key, row.body, json.loads(row.headers), redelivered)
-
-
-def _lives(holder: str) -> bool:
-    pid, started, _ = holder.split(":")
-    return _started(int(pid)) == started
-
-
-def _started(pid: int) -> str:
-    """When a process began, in clock ticks: a number that is used again after a death begins later."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
-    except OSError:
-        return "never"
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 import pika
 from pika.adapters.select_connection import IOLoop
-from pika.exceptions import AMQPConnectionError, AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
 from hub import config
 from hub.bus.port import Delivery, Fate, Message
@@ -391,5 +392,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (AMQPError, AMQPConnectionError, OSError) as error:
+    except (AMQPError, AMQPConnectorException, OSError) as error:
         raise _failure(error) from error

@@ -1,5 +1,68 @@
-"""`hub demo`."""
+"""`hub demo`: the main job, end to end, in less than a minute."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
 
 import typer
+from rich.console import Console
+
+from hub import config, logs
+from hub.cli.daemons import parts
+from hub.cli.output import AsJson, print_json, table
+from hub.demo.stage import stage
+from hub.demo.story import Ending, Story, backend
+from hub.demo.words import say
+from hub.errors import HubError
 
 app = typer.Typer()
+
+
+@app.command()
+def demo(
+    json_: AsJson = False,
+    locale: Annotated[Literal["en", "zh"] | None, typer.Option(help="Language. Default: HUB_LOCALE.")] = None,
+    db: Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite. Default: HUB_DB__URL.")] = None,
+    bus: Annotated[
+        str | None, typer.Option(help="amqp://… instead of the embedded bus. Default: HUB_BUS__URL.")
+    ] = None,
+) -> None:
+    """Watch orders reach four systems, through repeats, an outage and kill -9, and compare every one at the end."""
+    tongue = locale or config.load().locale
+    logs.configure(config.Log(level="error", format="console"), "hub-demo")
+    console = Console()
+    console.print(f"[bold]{say(tongue, 'title')}[/bold]")
+    with stage(db, bus, parts) as on:
+        kind = "embedded" if on.settings.embedded_bus else "RabbitMQ"
+        console.print(f"  {say(tongue, 'where', db=backend(on.engine), bus=kind)}")
+        ending = Story(on, console, tongue).tell()
+        _show(console, tongue, ending)
+        if not ending.good:
+            raise HubError(say(tongue, "bad"))
+    if json_:
+        print_json(ending.facts())
+
+
+def _show(console: Console, tongue: str, ending: Ending) -> None:
+    headings = ["system", "wanted", "applied", "superseded", "parked", "behind", "effects", "compared", "equal"]
+    rows = [
+        (
+            say(tongue, name),
+            s.wanted,
+            s.applied,
+            s.superseded,
+            s.parked,
+            s.behind,
+            ending.effects[name],
+            *_verdict(ending, name),
+        )
+        for name, s in ending.standings.items()
+    ]
+    console.print()
+    console.print(table([say(tongue, heading) for heading in headings], rows, say(tongue, "result")))
+    if ending.good:
+        console.print(f"[green]{say(tongue, 'good')}[/green]")
+
+
+def _verdict(ending: Ending, name: str) -> tuple[int, bool]:
+    return ending.verdicts[name].compared, ending.verdicts[name].equal

@@ -21,11 +21,11 @@ def print_json(value: Any) -> None:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
     """A table whose numbers stand to the right."""
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
     listed = [list(row) for row in rows]
     for index, heading in enumerate(headings):
         numeric = bool(listed) and all(isinstance(row[index], (int, float)) for row in listed)
-        made.add_column(heading, justify="right" if numeric else "left")
+        made.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
         made.add_row(*(_cell(value) for value in row))
     return made

@@ -19,6 +19,7 @@ from hub.bus.port import Delivery
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry
 from hub.database import all_of, batch_of, in_seconds, insert_into, insert_rows, now
 from hub.errors import Undecodable
+from hub.holder import is_dead
 from hub.schemas.envelope import Event
 from hub.tables import dead_letters, journal, ledger
 
@@ -93,6 +94,14 @@ def claim(connection: Connection, system: str, token: str, limit: int, lease_sec
     values = leased.values(lease_token=token, lease_until=in_seconds(lease_seconds))
     columns = [ledger.c[name] for name in Entry.__dataclass_fields__]
     return [Entry(*row) for row in connection.execute(values.returning(*columns))]
+
+
+def free_dead(connection: Connection, system: str) -> None:
+    """Free the entries that a process of this machine had claimed when it was killed."""
+    held = select(ledger.c.lease_token).where(ledger.c.system == system, _BEHIND, ledger.c.lease_token.is_not(None))
+    dead = [token for token in connection.execute(held.distinct()).scalars() if token and is_dead(token)]
+    freed = update(ledger).where(ledger.c.system == system, _BEHIND, ledger.c.lease_token.in_(dead))
+    connection.execute(freed.values(lease_token=None, lease_until=None))
 
 
 def record_done(connection: Connection, system: str, token: str, done: Sequence[tuple[Entry, Done]]) -> None:

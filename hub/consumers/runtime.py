@@ -6,12 +6,13 @@ A crash between any two lines is safe: what was not committed is delivered, or c
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from threading import Event as Signal
 
 from sqlalchemy import Engine
 
-from hub import clock, config, logs, metrics
+from hub import clock, config, holder, logs, metrics
 from hub.backoff import Backoff
 from hub.bus.port import Bus, Delivery, Subscription
 from hub.consumers import ledger
@@ -95,20 +96,29 @@ class Worker:
         self._stop = stop
         self._pauses = Backoff(settings.backoff_seconds, settings.backoff_max_seconds / 10)
         self._gauges_set = 0.0
+        self._holder = f"{holder.me()}.{id(self):x}"
+        self._batches = itertools.count()
+        self._started = False
         metrics.prepare_consumer(system.name)
 
     def step(self) -> bool:
         """Claim ▶ apply ▶ record."""
         self._set_gauges()
-        token = str(clock.uuid7())
-        with writing(self._engine) as connection:
-            limit, lease = self._settings.work_batch, self._settings.lease_seconds
-            entries = ledger.claim(connection, self._system.name, token, limit, lease)
+        token = f"{self._holder}.{next(self._batches):x}"
+        entries = self._claim(token)
         if entries:
             outcomes = self._apply(entries)
             self._record(token, outcomes)
             self._pause([outcome for _, outcome in outcomes])
         return bool(entries)
+
+    def _claim(self, token: str) -> list[Entry]:
+        with writing(self._engine) as connection:
+            if not self._started:
+                ledger.free_dead(connection, self._system.name)
+                self._started = True
+            limit, lease = self._settings.work_batch, self._settings.lease_seconds
+            return ledger.claim(connection, self._system.name, token, limit, lease)
 
     def _apply(self, entries: Sequence[Entry]) -> list[tuple[Entry, Outcome]]:
         wanted = [_wanted(entry) for entry in entries]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from hub.database import in_seconds, insert_into, now
 from hub.errors import LeaseLost
+from hub.holder import is_dead
 from hub.tables import leases
 
 
@@ -33,6 +34,14 @@ def take(connection: Connection, name: str, holder: str, seconds: float) -> Leas
     return Lease(name, holder, epoch) if epoch is not None else None
 
 
+def free_dead(connection: Connection, name: str) -> None:
+    """Free a lease whose holder was a process of this machine and is no more."""
+    holder = connection.execute(select(leases.c.holder).where(leases.c.name == name)).scalar()
+    if holder is not None and is_dead(holder):
+        freed = update(leases).where(leases.c.name == name, leases.c.holder == holder)
+        connection.execute(freed.values(lease_until=in_seconds(-1)))
+
+
 def renew(connection: Connection, lease: Lease, seconds: float) -> bool:
     """Keep the lease for some seconds more; False where somebody else holds it now."""
     renewed = update(leases).where(leases.c.name == lease.name, leases.c.epoch == lease.epoch)
@@ -48,4 +57,4 @@ def keep(connection: Connection, lease: Lease, seconds: float) -> None:
 def release(connection: Connection, lease: Lease) -> None:
     """Give the lease back, so that the next holder need not wait."""
     given_back = update(leases).where(leases.c.name == lease.name, leases.c.epoch == lease.epoch)
-    connection.execute(given_back.values(lease_until=now()))
+    connection.execute(given_back.values(lease_until=in_seconds(-1)))

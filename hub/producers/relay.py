@@ -6,14 +6,12 @@ oldest unpublished version is on its way, and a row leaves the outbox only after
 
 from __future__ import annotations
 
-import os
-import socket
 from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from hub import clock, config, logs, metrics
+from hub import clock, config, holder, logs, metrics
 from hub.bus.port import Bus, Fate, Message, Publisher
 from hub.database import reading, writing
 from hub.errors import BusLost, LeaseLost
@@ -35,7 +33,7 @@ class Relay:
         self._engine = engine
         self._bus = bus
         self._settings = settings
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
+        self._holder = f"{holder.me()}.{id(self):x}"
         self._lease: Lease | None = None
         self._lease_checked = 0.0
         self._publisher: Publisher | None = None
@@ -126,11 +124,14 @@ class Relay:
     def _taken(self) -> Lease | None:
         names = [f"relay/{shard}" for shard in range(self._settings.shards)]
         with writing(self._engine) as connection:
-            taken = (leases.take(connection, name, self._holder, self._settings.lease_seconds) for name in names)
-            lease = next((found for found in taken if found is not None), None)
+            lease = next((found for name in names if (found := self._take(connection, name)) is not None), None)
         if lease is not None:
             _log.info("lease.taken", lease=lease.name, epoch=lease.epoch)
         return lease
+
+    def _take(self, connection: Connection, name: str) -> Lease | None:
+        leases.free_dead(connection, name)
+        return leases.take(connection, name, self._holder, self._settings.lease_seconds)
 
     def _connected(self) -> Publisher:
         if self._publisher is None:

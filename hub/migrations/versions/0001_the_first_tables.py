@@ -113,7 +113,7 @@ def upgrade() -> None:
         sa.Column("external_ref", sa.String(length=128), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("due_at", UtcTime(), nullable=False),
-        sa.Column("lease_token", sa.String(length=36), nullable=True),
+        sa.Column("lease_token", sa.String(length=64), nullable=True),
         sa.Column("lease_until", UtcTime(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("parked_reason", sa.String(length=32), nullable=True),

@@ -1,0 +1,51 @@
+BIN := .venv/bin
+ARGS :=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo up services test unit contract integration faults e2e lint fix verify clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## install the runtime and show the whole hub at work; ARGS are passed on
+	@scripts/venv.sh
+	@$(BIN)/hub demo $(ARGS)
+
+up: ## install the runtime and start the hub; ARGS are passed on
+	@scripts/venv.sh
+	@$(BIN)/hub up $(ARGS)
+
+setup: ## make .venv with everything for development; instant when nothing changed
+	@scripts/venv.sh test,lint
+
+services: ## install RabbitMQ and PostgreSQL for the tests, or say how
+	@scripts/services.sh
+
+test: setup services lint verify ## everything: checks, then every test
+	$(BIN)/pytest tests $(ARGS)
+
+unit: setup ## pure rules; seconds
+contract: setup ## every adapter keeps the promises of its port
+integration: setup ## real PostgreSQL and RabbitMQ
+faults: setup ## killed, frozen and restarted processes
+e2e: setup ## the command line, from the first order to the report
+unit contract integration faults e2e:
+	$(BIN)/pytest tests/$@ $(ARGS)
+
+lint: setup ## style, types and layers; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy hub
+	$(BIN)/lint-imports
+
+fix: setup ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+verify: setup ## generated files are current
+	$(BIN)/hub verify
+
+clean: ## remove .venv, caches and builds
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,160 @@
+"""Where the story plays: settings, tables, queues and processes of its own, and nothing left behind."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from sqlalchemy import Engine, text
+from sqlalchemy.schema import DropSchema
+
+from hub import clock, config, migrations, wiring
+from hub.database import is_postgres, open_engine, writing
+from hub.errors import DependencyDown, HubError
+from hub.oms import tokens
+from hub.schemas.lifecycle import Role
+from hub.supervisor import Part, Supervisor
+
+PATIENCE_SECONDS = 45
+
+
+@dataclass
+class Stage:
+    """A running hub."""
+
+    settings: config.Settings
+    engine: Engine
+    supervisor: Supervisor
+    address: str
+    tokens: dict[str, str]
+
+    def kill(self, name: str) -> None:
+        """End a process without a word, as a power cut would."""
+        part = next(part for part in self.supervisor.parts if part.name == name)
+        if part.process is not None:
+            part.process.kill()
+
+
+@contextmanager
+def stage(db: str | None, bus: str | None, make_parts: Callable[[config.Settings], list[Part]]) -> Iterator[Stage]:
+    """A hub with tables, queues and processes of its own; all of it is taken away at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="hub-demo-"))
+    settings = _settings(folder, db, bus)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(_clean_up, settings)
+        wiring.prepare(settings)
+        engine = stack.enter_context(wiring.hub_engine(settings, "demo"))
+        log = stack.enter_context((folder / "hub.log").open("wb"))
+        supervisor = Supervisor(make_parts(settings), log)
+        stack.enter_context(_kept_on_failure(Path(log.name)))
+        stack.enter_context(_running(supervisor))
+        address = f"http://127.0.0.1:{settings.api.port}"
+        wait_until(lambda: _answers(address), "the OMS interface does not answer")
+        yield Stage(settings, engine, supervisor, address, _tokens(engine))
+
+
+@contextmanager
+def down(database: config.Database) -> Iterator[None]:
+    """A system whose tables are locked by somebody else: whoever writes there waits in vain."""
+    engine = open_engine(database, "demo")
+    with writing(engine) as connection:
+        if is_postgres(connection):
+            connection.execute(text("LOCK TABLE hub_orders IN ACCESS EXCLUSIVE MODE"))
+        yield
+    engine.dispose()
+
+
+def wait_until(reached: Callable[[], bool], otherwise: str, seconds: float = PATIENCE_SECONDS) -> float:
+    """Wait for something; the seconds it took. DependencyDown with `otherwise` when it takes too long."""
+    started = clock.monotonic()
+    while not reached():
+        if clock.monotonic() - started > seconds:
+            raise DependencyDown(f"{otherwise} within {seconds:.0f} s")
+        time.sleep(0.05)
+    return clock.monotonic() - started
+
+
+@contextmanager
+def _running(supervisor: Supervisor) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=supervisor.run, args=(stop,), name="supervisor")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def _kept_on_failure(log: Path) -> Iterator[None]:
+    try:
+        yield
+    except HubError as error:
+        kept = Path(tempfile.mkstemp(prefix="hub-demo-", suffix=".log")[1])
+        shutil.copy(log, kept)
+        raise HubError(f"{error}; what the processes said is kept at {kept}") from error
+
+
+def _settings(folder: Path, db: str | None, bus: str | None) -> config.Settings:
+    name = f"hub_demo_{folder.name[-6:].lower().replace('-', '_')}"
+    impatient = {"lock_seconds": 1.0}
+    given = config.load()
+    url = db or given.db_url
+    on_server = url.startswith("postgresql")
+    return config.load(
+        data_dir=folder,
+        db__url=url if on_server else f"sqlite:///{folder / 'hub.db'}",
+        db__schema_name=name if on_server else None,
+        bus__url=bus or (given.bus_url if not given.embedded_bus else f"embedded:///{folder / 'bus.db'}"),
+        bus__prefix=f"{name.replace('_', '-')}.",
+        systems=dict.fromkeys(config.SYSTEMS, impatient),
+        consumer__backoff_max_seconds=10,
+        relay__lease_seconds=2,
+        api__port=_free_port(),
+        probes__port=0,
+    )
+
+
+def _tokens(engine: Engine) -> dict[str, str]:
+    with writing(engine) as connection:
+        return {
+            "shops": tokens.add(connection, "shops", Role.CHANNEL),
+            "warehouse": tokens.add(connection, "warehouse", Role.WAREHOUSE),
+        }
+
+
+def _clean_up(settings: config.Settings) -> None:
+    for name in config.SYSTEMS:
+        system = wiring.system_of(settings, name)
+        system.remove()
+        system.close()
+    with wiring.bus_of(settings, "demo") as bus:
+        bus.remove(wiring.topology_of(settings))
+    with wiring.hub_engine(settings, "demo") as engine:
+        migrations.downgrade(engine, "base")
+        if settings.db.schema_name:
+            with writing(engine) as connection:
+                connection.execute(DropSchema(settings.db.schema_name, cascade=True, if_exists=True))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx2.get(f"{address}/readyz", timeout=2).status_code == httpx2.codes.OK
+    except httpx2.HTTPError:
+        return False

@@ -1,0 +1,150 @@
+"""The story, scene by scene."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from sqlalchemy import Engine
+
+from hub import config, wiring
+from hub.consumers import ledger
+from hub.consumers.ledger import Standing
+from hub.database import reading
+from hub.demo.shops import Shops
+from hub.demo.stage import Stage, down, wait_until
+from hub.demo.words import say
+from hub.oms import orders, outbox
+from hub.reconcile.check import Verdict, check
+
+ORDERS = 120
+DOWN_SECONDS = 6
+DOWN_SYSTEM = "wms"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the story ended."""
+
+    orders: int
+    versions: int
+    standings: dict[str, Standing]
+    verdicts: dict[str, Verdict]
+    effects: dict[str, int]
+
+    @property
+    def good(self) -> bool:
+        """Whether every system shows every order, none has an effect twice, and nothing waits."""
+        return all(self._good(name) for name in self.standings)
+
+    def facts(self) -> dict[str, Any]:
+        """The ending as one JSON object."""
+        systems = {name: asdict(standing) for name, standing in self.standings.items()}
+        return {"orders": self.orders, "versions": self.versions, "systems": systems}
+
+    def _good(self, name: str) -> bool:
+        standing = self.standings[name]
+        return (
+            self.verdicts[name].equal
+            and self.effects[name] == standing.applied
+            and standing.behind == standing.parked == 0
+            and standing.wanted == self.versions
+        )
+
+
+class Story:
+    """Tells what happens on a stage while it happens."""
+
+    def __init__(self, on: Stage, console: Console, locale: str) -> None:
+        self._stage = on
+        self._console = console
+        self._locale = locale
+        self._shops = Shops(on.address, on.tokens)
+
+    def tell(self) -> Ending:
+        """All scenes, then the comparison."""
+        self._say("started", n=len(self._stage.supervisor.parts))
+        numbers = self._orders_arrive()
+        self._wms_is_down(numbers)
+        self._killed(numbers)
+        self._say("drained", seconds=wait_until(self._arrived, "not everything arrived"))
+        self._shops.close()
+        return self._ending()
+
+    def _orders_arrive(self) -> list[str]:
+        self._title("scene1")
+        pushes, numbers = self._shops.place(range(ORDERS))
+        self._shops.move("pay", numbers)
+        self._shops.move("pick", numbers[: ORDERS * 3 // 4])
+        count, versions = self._totals()
+        self._say("scene1_done", orders=count, versions=versions)
+        self._title("scene2")
+        replayed = self._shops.replayed(pushes)
+        self._say("scene2_done", n=len(pushes), replayed=replayed, new=self._totals()[1] - versions)
+        return numbers
+
+    def _wms_is_down(self, numbers: list[str]) -> None:
+        self._title("scene3", seconds=DOWN_SECONDS)
+        with down(self._stage.settings.system(DOWN_SYSTEM)):
+            self._say("scene3_down")
+            self._shops.move("ship", numbers[: ORDERS // 2])
+            self._shops.move("complete", numbers[: ORDERS // 8])
+            for _ in range(DOWN_SECONDS // 2):
+                time.sleep(2)
+                self._console.print(f"    {self._behind()}")
+        self._say("scene3_up")
+
+    def _killed(self, numbers: list[str]) -> None:
+        self._title("scene4")
+        self._shops.move("complete", numbers[ORDERS // 8 : ORDERS // 4])
+        self._stage.kill("relay")
+        self._stage.kill("consume-kingdee")
+        self._shops.move("complete", numbers[ORDERS // 4 : ORDERS // 2])
+        wait_until(self._arrived, "the killed processes did not come back")
+        self._say("scene4_done")
+
+    def _behind(self) -> str:
+        words = [f"{say(self._locale, name)} {self._standing(name).behind}" for name in config.SYSTEMS]
+        return f"{say(self._locale, 'behind')}: " + " · ".join(words)
+
+    def _arrived(self) -> bool:
+        versions = self._totals()[1]
+        with reading(self._stage.engine) as connection:
+            pending = outbox.backlog(connection).pending
+        standings = [self._standing(name) for name in config.SYSTEMS]
+        return pending == 0 and all(each.wanted == versions and each.behind == 0 for each in standings)
+
+    def _ending(self) -> Ending:
+        count, versions = self._totals()
+        systems = {name: wiring.system_of(self._stage.settings, name) for name in config.SYSTEMS}
+        ending = Ending(
+            count,
+            versions,
+            {name: self._standing(name) for name in systems},
+            {name: check(self._stage.engine, system) for name, system in systems.items()},
+            {name: system.effects() for name, system in systems.items()},
+        )
+        for system in systems.values():
+            system.close()
+        return ending
+
+    def _standing(self, name: str) -> Standing:
+        with reading(self._stage.engine) as connection:
+            return ledger.standing(connection, name)
+
+    def _totals(self) -> tuple[int, int]:
+        with reading(self._stage.engine) as connection:
+            return orders.totals(connection)
+
+    def _title(self, key: str, **facts: object) -> None:
+        self._console.print(f"\n[bold]{say(self._locale, key, **facts)}[/bold]")
+
+    def _say(self, key: str, **facts: object) -> None:
+        self._console.print(f"  {say(self._locale, key, **facts)}")
+
+
+def backend(engine: Engine) -> str:
+    """The name of the database, for the first line of the story."""
+    return "PostgreSQL" if engine.dialect.name == "postgresql" else "SQLite"

@@ -1,0 +1,76 @@
+"""What the demo says, in both languages. Each sentence is written for its readers, not translated word by word."""
+
+from __future__ import annotations
+
+WORDS: dict[str, tuple[str, str]] = {
+    "title": ("Order integration hub · demo", "订单集成中枢 · 演示"),
+    "where": (
+        "Database {db}, bus {bus}; everything made here is removed at the end.",
+        "数据库 {db}，消息总线 {bus}；演示结束后全部清除。",
+    ),
+    "started": (
+        "{n} processes are running: OMS interface, relay, one consumer per system.",
+        "已启动 {n} 个进程：OMS 接口、中继、每个系统一个消费者。",
+    ),
+    "scene1": ("1  Orders arrive from five shops", "1  五个渠道同时来单"),
+    "scene1_done": (
+        "{orders} orders, {versions} versions so far: placed, paid, picked.",
+        "已入库 {orders} 单，共 {versions} 个版本：下单、付款、拣货。",
+    ),
+    "scene2": ("2  The same requests are pushed a second time", "2  同一批请求重复推送"),
+    "scene2_done": (
+        "{n} requests repeated: {replayed} got their first answer again, {new} versions were added.",
+        "重复推送 {n} 个请求：{replayed} 个返回原应答，新增版本 {new} 个。",
+    ),
+    "scene3": (
+        "3  The WMS is down for {seconds} seconds while orders ship",
+        "3  WMS 停摆 {seconds} 秒，期间订单照常发货",
+    ),
+    "scene3_down": (
+        "Its tables are locked, nothing can be written there. The others go on:",
+        "WMS 的中间表被锁，无法写入；其他系统不受影响：",
+    ),
+    "scene3_up": (
+        "The WMS is back. Nobody does anything; it catches up by itself.",
+        "WMS 恢复。无需人工处理，自动追平。",
+    ),
+    "scene4": (
+        "4  kill -9: the relay and the Kingdee consumer, in the middle of the work",
+        "4  工作途中强杀（kill -9）中继与金蝶消费者",
+    ),
+    "scene4_done": (
+        "Both were restarted by the supervisor and went on where they were.",
+        "守护进程已将其重启，并从断点继续。",
+    ),
+    "drained": ("Everything has arrived after {seconds:.1f} s.", "全部送达，用时 {seconds:.1f} 秒。"),
+    "result": (
+        "Versions in the ledger and in each system's own journal; orders compared with the OMS",
+        "账本版本数、各系统自记的写入次数，以及与 OMS 的逐单比对",
+    ),
+    "system": ("system", "系统"),
+    "wanted": ("wanted", "应有"),
+    "applied": ("applied", "已写入"),
+    "superseded": ("superseded", "被取代"),
+    "parked": ("parked", "挂起"),
+    "behind": ("behind", "落后"),
+    "effects": ("journal", "系统自记"),
+    "compared": ("compared", "比对单数"),
+    "equal": ("equal", "一致"),
+    "crm": ("CRM", "CRM"),
+    "kingdee": ("Kingdee", "金蝶"),
+    "wms": ("WMS", "WMS"),
+    "erp": ("ERP", "ERP"),
+    "good": (
+        "Every system equals the OMS, order by order. No effect was doubled.",
+        "所有系统与 OMS 逐单一致，没有重复写入。",
+    ),
+    "bad": (
+        "A system differs from the OMS: that is a bug.",
+        "有系统与 OMS 不一致：这是缺陷。",
+    ),
+}
+
+
+def say(locale: str, key: str, **facts: object) -> str:
+    """A sentence in a language, `en` or `zh`."""
+    return WORDS[key][locale == "zh"].format(**facts)

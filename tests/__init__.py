@@ -1,0 +1,1 @@
+"""Tests; a package so that every folder can import `tests.nodes`."""

@@ -1,0 +1,68 @@
+"""Real services for the tests: one private node each per session, a fresh corner of it per test."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from tests.nodes.errors import MissingProgram
+from tests.nodes.node import Node
+from tests.nodes.postgres import PostgresNode
+from tests.nodes.rabbitmq import RabbitNode
+
+AnyNode = TypeVar("AnyNode", bound=Node)
+MISSING = pytest.StashKey[set[str]]()
+
+
+@pytest.fixture(scope="session")
+def postgres_node(pytestconfig: pytest.Config) -> Iterator[PostgresNode]:
+    """Started by the first test that asks; a test may kill or freeze it."""
+    with _installed(pytestconfig, PostgresNode) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def rabbit_node(pytestconfig: pytest.Config) -> Iterator[RabbitNode]:
+    """Started by the first test that asks; a test may kill or freeze it."""
+    with _installed(pytestconfig, lambda: RabbitNode(management=True)) as node:
+        yield node
+
+
+@pytest.fixture
+def postgres_url(postgres_node: PostgresNode) -> Iterator[str]:
+    """An empty database of the test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    postgres_node.start()
+    yield postgres_node.create_database(name)
+    postgres_node.start()
+    postgres_node.drop_database(name)
+
+
+@pytest.fixture
+def rabbit_url(rabbit_node: RabbitNode) -> Iterator[str]:
+    """An empty virtual host of the test's own."""
+    name = f"test-{uuid.uuid4().hex}"
+    rabbit_node.start()
+    yield rabbit_node.create_vhost(name)
+    rabbit_node.start()
+    rabbit_node.delete_vhost(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """A green run that left out the real services must not look like one that did not."""
+    missing = config.stash.get(MISSING, set())
+    if missing:
+        terminalreporter.write_line(f"!!! NOT TESTED against real services: {'; '.join(sorted(missing))}", red=True)
+
+
+def _installed(config: pytest.Config, make: Callable[[], AnyNode]) -> AnyNode:
+    try:
+        return make()
+    except MissingProgram as missing:
+        reason = str(missing)
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    config.stash.setdefault(MISSING, set()).add(reason)
+    pytest.skip(f"!!! {reason}")

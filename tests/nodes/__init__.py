@@ -1,0 +1,1 @@
+"""Private throw-away servers, never the ones this machine already runs."""
