@@ -32,7 +32,7 @@ class Probes:
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, name="probes", daemon=True).start()
-        _log.info("probes.listening", address=self.address)
+        _log.info("probes.listening", at=self.address)
         return self
 
     def __exit__(self, *exc: object) -> None:

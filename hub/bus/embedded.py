@@ -198,8 +198,8 @@ class EmbeddedSubscription:
         return self._claim(limit) if ready else []
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Forget what this reader holds up to the last of these."""
-        settled = delete(_deliveries).where(self._mine(), _deliveries.c.message <= max(d.tag for d in deliveries))
+        """Forget these, as far as this reader still holds them."""
+        settled = delete(_deliveries).where(self._mine(), _deliveries.c.message.in_([d.tag for d in deliveries]))
         with _bus_lost(), writing(self._engine) as connection:
             ids = connection.execute(settled.returning(_deliveries.c.message)).scalars().all()
             connection.execute(delete(_messages).where(_messages.c.id.in_(ids), ~_still_wanted()))

@@ -69,7 +69,7 @@ class Subscription(Protocol):
         ...
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle these and everything received before them. What is never settled is delivered again."""
+        """Settle these and no others. What is never settled is delivered again."""
         ...
 
     def close(self) -> None:

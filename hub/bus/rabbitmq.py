@@ -259,6 +259,7 @@ class RabbitSubscription:
     def __init__(self, nodes: Sequence[pika.ConnectionParameters], queue: str, settings: config.Bus) -> None:
         self._queue = queue
         self._prefetch = settings.prefetch
+        self._settled = 0
         self._arrived: SimpleQueue[Delivery | None] = SimpleQueue()
         self._link = Link(nodes, settings)
         self._link.on_failure = lambda: self._arrived.put(None)
@@ -279,9 +280,9 @@ class RabbitSubscription:
         return received
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle these and everything before them with one frame. A lost connection shows at the next receive."""
-        tag = deliveries[-1].tag
-        self._link.call(lambda: self._acknowledge(tag))
+        """Settle these: with one frame where they follow what was settled last. A lost connection shows later."""
+        tags = [delivery.tag for delivery in deliveries]
+        self._link.call(lambda: self._acknowledge(tags))
 
     def close(self) -> None:
         """Disconnect; what was not settled goes back to the queue in its order."""
@@ -301,9 +302,16 @@ class RabbitSubscription:
         delivery = Delivery(method.delivery_tag, message_id, method.routing_key, body, headers, method.redelivered)
         self._arrived.put(delivery)
 
-    def _acknowledge(self, tag: int) -> None:
-        if self._link.channel.is_open:
-            self._link.channel.basic_ack(tag, multiple=True)
+    def _acknowledge(self, tags: Sequence[int]) -> None:
+        channel = self._link.channel
+        if not channel.is_open:
+            return
+        if tags[0] == self._settled + 1 and tags[-1] - tags[0] == len(tags) - 1:
+            channel.basic_ack(tags[-1], multiple=True)
+            self._settled = tags[-1]
+        else:
+            for tag in tags:
+                channel.basic_ack(tag)
 
 
 class _Batch:

@@ -104,6 +104,13 @@ def free_dead(connection: Connection, system: str) -> None:
     connection.execute(freed.values(lease_token=None, lease_until=None))
 
 
+def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
+    """Lock entries in the order in which `want` takes them: one may wait for the other, never both at once."""
+    batch = batch_of(connection, ledger, [{"order_no": order_no} for order_no in sorted(order_numbers)])
+    here = select(ledger.c.order_no).where(ledger.c.system == system, ledger.c.order_no == batch.c.order_no)
+    connection.execute(here.order_by(ledger.c.order_no).with_for_update(of=ledger)).all()
+
+
 def record_done(connection: Connection, system: str, token: str, done: Sequence[tuple[Entry, Done]]) -> None:
     """The system shows these; a worker whose lease is gone records nothing."""
     if not done:

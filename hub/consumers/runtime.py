@@ -39,16 +39,19 @@ class Receiver:
         self._bus = bus
         self._settings = settings
         self._subscription: Subscription | None = None
+        self._unkept: list[Delivery] = []
         self.arrived = Signal()
 
     def step(self) -> bool:
-        """Receive ▶ ledger (commit) ▶ ack."""
+        """Receive ▶ ledger (commit) ▶ ack. What the ledger could not take is tried again before anything newer."""
         subscription = self._connected()
         try:
-            deliveries = subscription.receive(self._settings.receive_batch, self._settings.poll_seconds)
+            self._unkept = self._unkept or self._receive(subscription)
+            deliveries = self._unkept
             if deliveries:
                 self._keep(deliveries)
                 subscription.ack(deliveries)
+                self._unkept = []
                 self.arrived.set()
         except BusLost:
             self.close()
@@ -57,10 +60,14 @@ class Receiver:
 
     def close(self) -> None:
         """Disconnect; what is not settled is delivered again."""
+        self._unkept = []
         metrics.bus_up.set(0)
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
+
+    def _receive(self, subscription: Subscription) -> list[Delivery]:
+        return subscription.receive(self._settings.receive_batch, self._settings.poll_seconds)
 
     def _keep(self, deliveries: Sequence[Delivery]) -> None:
         events, dead = decode_all(deliveries)
@@ -137,6 +144,7 @@ class Worker:
         retried = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Retry)]
         parked = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Park)]
         with writing(self._engine) as connection:
+            ledger.lock(connection, self._system.name, [entry.order_no for entry, _ in outcomes])
             ledger.record_done(connection, self._system.name, token, done)
             ledger.record_retry(connection, self._system.name, token, retried)
             ledger.record_parked(connection, self._system.name, token, parked)

@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from hub import clock
-from hub.database import insert_into, insert_rows
+from hub.database import all_of, batch_of, insert_into, insert_rows
 from hub.errors import NotFound, Refused
 from hub.oms import outbox
+from hub.oms.outbox import Announcement
 from hub.schemas.lifecycle import Role, Transition, transition
 from hub.schemas.order import NewOrder, Order, OrderLine, Receiver, Status, lines_total
 from hub.tables import order_history, order_lines, orders
@@ -49,13 +50,21 @@ class Step:
     occurred_at: datetime
 
 
+@dataclass(frozen=True)
+class Changed:
+    """A change that is allowed and not yet written: the order after it, and by which row of the table."""
+
+    order: Order
+    row: Transition
+    previous: Status | None
+    act: Act
+
+
 def create(connection: Connection, new: NewOrder, act: Act) -> Order:
     """Give a new order its number and version 1. Refused where the shop's order is here already."""
-    row = transition("create", None, act.role, act.reason)
-    order = _first_version(new, row, act)
-    _insert(connection, order)
-    _record(connection, order, row, None, act)
-    return order
+    created = first(new, act)
+    write(connection, [created])
+    return created.order
 
 
 def change(connection: Connection, order_no: str, verb: str, act: Act) -> Order:
@@ -65,13 +74,50 @@ def change(connection: Connection, order_no: str, verb: str, act: Act) -> Order:
 
 
 def advance(connection: Connection, order: Order, verb: str, act: Act) -> Order:
-    """The next version of an order that the caller has locked, or made in this very transaction."""
+    """Write the next version of an order that the caller has locked."""
+    changed = following(order, verb, act)
+    write(connection, [changed])
+    return changed.order
+
+
+def first(new: NewOrder, act: Act) -> Changed:
+    """Version 1 of a new order, with a number of its own."""
+    row = transition("create", None, act.role, act.reason)
+    moment = act.occurred_at or clock.utcnow()
+    facts = {name: getattr(new, name) for name in NewOrder.model_fields}
+    order = Order(
+        **facts,
+        order_no=clock.order_number(),
+        version=1,
+        status=row.target,
+        total=lines_total(new.lines),
+        placed_at=moment,
+        changed_at=moment,
+    )
+    return Changed(order, row, None, act)
+
+
+def following(order: Order, verb: str, act: Act) -> Changed:
+    """The version after this one, as the transition table allows it."""
     row = transition(verb, order.status, act.role, act.reason)
     moved = {"version": order.version + 1, "status": row.target, "changed_at": act.occurred_at or clock.utcnow()}
-    following = order.model_copy(update=moved)
-    _update(connection, order, moved)
-    _record(connection, following, row, order.status, act)
-    return following
+    return Changed(order.model_copy(update=moved), row, order.status, act)
+
+
+def write(connection: Connection, changes: Sequence[Changed]) -> None:
+    """Write changes, versions of one order in their order, each with its history and its event in the outbox.
+
+    Orders that are not new must be locked by the caller. Refused, with nothing to be kept, where an order is here
+    already or has moved on.
+    """
+    newest = {changed.order.order_no: changed.order for changed in changes}
+    before = {changed.order.order_no: changed.order.version - 1 for changed in reversed(changes)}
+    _insert(connection, [order for number, order in newest.items() if before[number] == 0])
+    for number, order in newest.items():
+        if before[number]:
+            _update(connection, order, before[number])
+    insert_rows(connection, order_history, [_history_row(changed) for changed in changes])
+    outbox.append(connection, [_announcement(changed) for changed in changes])
 
 
 def lock(connection: Connection, order_no: str) -> None:
@@ -111,54 +157,55 @@ def totals(connection: Connection) -> tuple[int, int]:
     return row[0], int(row[1])
 
 
-def _first_version(new: NewOrder, row: Transition, act: Act) -> Order:
-    moment = act.occurred_at or clock.utcnow()
-    facts = {name: getattr(new, name) for name in NewOrder.model_fields}
-    return Order(
-        **facts,
-        order_no=clock.order_number(),
-        version=1,
-        status=row.target,
-        total=lines_total(new.lines),
-        placed_at=moment,
-        changed_at=moment,
-    )
+def _insert(connection: Connection, new: Sequence[Order]) -> None:
+    if not new:
+        return
+    batch = batch_of(connection, orders, [_order_row(order) for order in new])
+    insert = insert_into(connection, orders).from_select(batch.c.keys(), all_of(batch), include_defaults=True)
+    added = set(connection.execute(insert.on_conflict_do_nothing().returning(orders.c.order_no)).scalars())
+    for order in new:
+        if order.order_no not in added:
+            known = find(connection, order.channel, order.shop, order.channel_order_no)
+            raise Refused(f"channel_order_no: {order.channel_order_no} of shop {order.shop} is order {known} already")
+    insert_rows(connection, order_lines, [row for order in new for row in _line_rows(order)])
 
 
-def _insert(connection: Connection, order: Order) -> None:
-    facts = order.model_dump(exclude={"lines", "receiver"})
-    facts["receiver"] = order.receiver.model_dump_json() if order.receiver else None
-    added = insert_into(connection, orders).values(facts).on_conflict_do_nothing()
-    if connection.execute(added).rowcount == 0:
-        known = find(connection, order.channel, order.shop, order.channel_order_no)
-        raise Refused(f"channel_order_no: {order.channel_order_no} of shop {order.shop} is order {known} already")
-    lines = enumerate(order.lines, start=1)
-    rows = [{"order_no": order.order_no, "line_no": number, **line.model_dump()} for number, line in lines]
-    insert_rows(connection, order_lines, rows)
-
-
-def _update(connection: Connection, order: Order, moved: dict[str, Any]) -> None:
-    here = (orders.c.order_no == order.order_no) & (orders.c.version == order.version)
+def _update(connection: Connection, order: Order, version: int) -> None:
+    here = (orders.c.order_no == order.order_no) & (orders.c.version == version)
+    moved = {"version": order.version, "status": order.status, "changed_at": order.changed_at}
     if connection.execute(update(orders).where(here).values(moved)).rowcount != 1:
-        raise Refused(f"order {order.order_no} is no longer at version {order.version}; read it again")
+        raise Refused(f"order {order.order_no} is no longer at version {version}; read it again")
 
 
-def _record(connection: Connection, order: Order, row: Transition, previous: Status | None, act: Act) -> None:
-    connection.execute(
-        order_history.insert().values(
-            order_no=order.order_no,
-            version=order.version,
-            change=row.change,
-            from_status=previous or "",
-            to_status=row.target,
-            actor=act.actor,
-            role=act.role,
-            reason=act.reason,
-            request_id=act.request_id,
-            occurred_at=order.changed_at,
-        )
-    )
-    outbox.append(connection, order, row.change, previous, act.reason, act.request_id)
+def _order_row(order: Order) -> dict[str, Any]:
+    receiver = order.receiver.model_dump_json() if order.receiver else None
+    return order.model_dump(exclude={"lines", "receiver"}) | {"receiver": receiver}
+
+
+def _line_rows(order: Order) -> list[dict[str, Any]]:
+    lines = enumerate(order.lines, start=1)
+    return [{"order_no": order.order_no, "line_no": number, **line.model_dump()} for number, line in lines]
+
+
+def _history_row(changed: Changed) -> dict[str, Any]:
+    order, act = changed.order, changed.act
+    return {
+        "order_no": order.order_no,
+        "version": order.version,
+        "change": str(changed.row.change),
+        "from_status": str(changed.previous or ""),
+        "to_status": str(order.status),
+        "actor": act.actor,
+        "role": str(act.role),
+        "reason": act.reason,
+        "request_id": act.request_id,
+        "occurred_at": order.changed_at,
+    }
+
+
+def _announcement(changed: Changed) -> Announcement:
+    act = changed.act
+    return Announcement(changed.order, changed.row.change, changed.previous, act.reason, act.request_id)
 
 
 def _order(row: Any, lines: Sequence[Any]) -> Order:

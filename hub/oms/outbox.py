@@ -9,11 +9,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from hub import clock
-from hub.database import in_seconds, now
+from hub.database import in_seconds, insert_rows, now
 from hub.schemas.envelope import Event, OrderChanged, routing_key, sequence_of
 from hub.schemas.order import Change, Order, Status
 from hub.schemas.registry import encode, event_type
@@ -24,6 +25,17 @@ CHANNEL = "hub_outbox"
 
 _EVENT = [column.name for column in outbox_archive.c if column.name != "published_at"]
 _HELD = select(outbox.c.order_no).where(outbox.c.held_until > now())
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A change that everybody is to hear of: what it was, from which status, and the order after it."""
+
+    order: Order
+    change: Change
+    previous: Status | None = None
+    reason: str | None = None
+    correlation_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,31 +67,9 @@ def slot_of(order_no: str) -> int:
     return zlib.crc32(order_no.encode()) % SLOTS
 
 
-def append(  # noqa: PLR0913 - the facts of one change
-    connection: Connection,
-    order: Order,
-    change: Change,
-    previous: Status | None,
-    reason: str | None = None,
-    correlation_id: str | None = None,
-) -> str:
-    """Write the event of a change into the caller's transaction, which commits both or neither. Returns its id."""
-    event = _event(order, OrderChanged(change=change, previous_status=previous, reason=reason, order=order))
-    event = event.model_copy(update={"correlationid": correlation_id}) if correlation_id else event
-    connection.execute(
-        outbox.insert().values(
-            event_id=event.id,
-            order_no=order.order_no,
-            version=order.version,
-            slot=slot_of(order.order_no),
-            type=event.type,
-            routing_key=routing_key(change, order.channel),
-            traceparent=event.traceparent,
-            body=encode(event),
-            occurred_at=event.time,
-        )
-    )
-    return event.id
+def append(connection: Connection, announcements: Sequence[Announcement]) -> None:
+    """Write the events of changes, oldest first, into the caller's transaction, which commits both or neither."""
+    insert_rows(connection, outbox, [_row(announcement) for announcement in announcements])
 
 
 def claim(connection: Connection, shard: int, shards: int, limit: int) -> list[Pending]:
@@ -112,8 +102,23 @@ def backlog(connection: Connection) -> Backlog:
     return Backlog(row[0], held, (row[2] - oldest).total_seconds() if oldest else 0.0)
 
 
-def _event(order: Order, data: OrderChanged) -> Event:
-    kind = event_type(data.change)
+def _row(announcement: Announcement) -> dict[str, Any]:
+    order, event = announcement.order, _event(announcement)
+    return {
+        "event_id": event.id,
+        "order_no": order.order_no,
+        "version": order.version,
+        "slot": slot_of(order.order_no),
+        "type": event.type,
+        "routing_key": routing_key(announcement.change, order.channel),
+        "traceparent": event.traceparent,
+        "body": encode(event),
+        "occurred_at": event.time,
+    }
+
+
+def _event(announcement: Announcement) -> Event:
+    order, kind = announcement.order, event_type(announcement.change)
     return Event(
         id=str(clock.uuid7()),
         type=kind.name,
@@ -124,5 +129,11 @@ def _event(order: Order, data: OrderChanged) -> Event:
         sequence=sequence_of(order.version),
         partitionkey=order.order_no,
         traceparent=clock.trace_parent(),
-        data=data,
+        correlationid=announcement.correlation_id,
+        data=OrderChanged(
+            change=announcement.change,
+            previous_status=announcement.previous,
+            reason=announcement.reason,
+            order=order,
+        ),
     )

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine
 from hub.database import writing
 from hub.errors import NotFound, Refused
 from hub.oms import orders
-from hub.oms.orders import Act
+from hub.oms.orders import Act, Changed
 from hub.schemas.facts import lines_hash
 from hub.schemas.lifecycle import TRANSITIONS, Role
 from hub.schemas.money import fen_from_yuan
@@ -64,6 +64,16 @@ class ImportedOrder(Strict):
 
 
 @dataclass(frozen=True)
+class Numbered:
+    """A line that could be read."""
+
+    line: int
+    text: str
+    new: NewOrder
+    history: list[tuple[Change, AwareDatetime]]
+
+
+@dataclass(frozen=True)
 class Reject:
     """A line that was not taken, and why."""
 
@@ -91,10 +101,8 @@ def import_file(engine: Engine, path: Path, rejects: TextIO, progress: Callable[
     tally = Tally()
     numbered = enumerate(_lines(path), start=1)
     while batch := list(islice(numbered, LINES_PER_TRANSACTION)):
-        with writing(engine) as connection:
-            found = [reject for number, text in batch if (reject := _take(connection, number, text, tally))]
-        for reject in found:
-            rejects.write(json.dumps(vars(reject), ensure_ascii=False) + "\n")
+        found = _take(engine, batch, tally)
+        rejects.writelines(json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in found)
         tally.rejects += found
         tally.lines += len(batch)
         progress(tally)
@@ -110,16 +118,37 @@ def _lines(path: Path) -> Iterator[str]:
         raise NotFound(f"{path}: cannot be read: {error}") from error
 
 
-def _take(connection: Connection, number: int, text: str, tally: Tally) -> Reject | None:
-    try:
-        imported = _parsed(text)
-        with connection.begin_nested():
-            _replay(connection, imported, tally)
-    except ValidationError as error:
-        return _reject(number, describe(error), text)
-    except (Refused, ValueError) as error:
-        return _reject(number, str(error), text)
-    return None
+def _take(engine: Engine, batch: list[tuple[int, str]], tally: Tally) -> list[Reject]:
+    parsed, rejects = _parse_all(batch)
+    for group in _without_repeats(parsed):
+        with writing(engine) as connection:
+            rejects += _replay(connection, group, tally)
+    return rejects
+
+
+def _parse_all(batch: list[tuple[int, str]]) -> tuple[list[Numbered], list[Reject]]:
+    parsed, rejects = [], []
+    for number, text in batch:
+        try:
+            imported = _parsed(text)
+            parsed.append(Numbered(number, text, imported.order(), imported.history))
+        except ValidationError as error:
+            rejects.append(_reject(number, describe(error), text))
+        except ValueError as error:
+            rejects.append(_reject(number, str(error), text))
+    return parsed, rejects
+
+
+def _without_repeats(parsed: list[Numbered]) -> Iterator[list[Numbered]]:
+    """Groups in which no order stands twice: the second line of an order must find the first one written."""
+    group: dict[tuple[str, str, str], Numbered] = {}
+    for each in parsed:
+        key = (each.new.channel, each.new.shop, each.new.channel_order_no)
+        if key in group:
+            yield list(group.values())
+            group = {}
+        group[key] = each
+    yield list(group.values())
 
 
 def _reject(number: int, reason: str, text: str) -> Reject:
@@ -132,31 +161,44 @@ def _parsed(text: str) -> ImportedOrder:
     return ImportedOrder.model_validate_json(text.encode(errors="surrogateescape"))
 
 
-def _replay(connection: Connection, imported: ImportedOrder, tally: Tally) -> None:
-    new = imported.order()
-    known = orders.find(connection, new.channel, new.shop, new.channel_order_no)
-    steps = list(imported.history)
-    if known is None:
-        order = _created(connection, new, steps)
-        written = 1
-    else:
-        orders.lock(connection, known)
-        order = _same(orders.load(connection, known), new)
-        _agree(steps, [step.change for step in orders.history(connection, known)], known)
-        written = 0
-    for change, moment in steps[order.version :]:
-        order = orders.advance(connection, order, _VERBS[change], _act(moment))
-        written += 1
-    tally.orders_created += known is None
-    tally.versions_written += written
-    tally.unchanged += written == 0
+def _replay(connection: Connection, group: list[Numbered], tally: Tally) -> list[Reject]:
+    changes, rejects = [], []
+    for each in group:
+        try:
+            steps = _lacking(connection, each)
+        except (Refused, ValueError) as error:
+            rejects.append(_reject(each.line, str(error), each.text))
+            continue
+        changes += steps
+        tally.unchanged += not steps
+        tally.orders_created += bool(steps) and steps[0].previous is None
+    orders.write(connection, changes)
+    tally.versions_written += len(changes)
+    return rejects
 
 
-def _created(connection: Connection, new: NewOrder, steps: list[tuple[Change, AwareDatetime]]) -> Order:
-    first, moment = steps[0]
-    if first is not Change.CREATED:
-        raise ValueError(f"history.0: begins with {first}, must begin with created")
-    return orders.create(connection, new, _act(moment))
+def _lacking(connection: Connection, each: Numbered) -> list[Changed]:
+    known = orders.find(connection, each.new.channel, each.new.shop, each.new.channel_order_no)
+    changes = [_created(each)] if known is None else []
+    order = changes[0].order if known is None else _present(connection, known, each)
+    for change, moment in each.history[order.version :]:
+        changes.append(orders.following(order, _VERBS[change], _act(moment)))
+        order = changes[-1].order
+    return changes
+
+
+def _created(each: Numbered) -> Changed:
+    change, moment = each.history[0]
+    if change is not Change.CREATED:
+        raise ValueError(f"history.0: begins with {change}, must begin with created")
+    return orders.first(each.new, _act(moment))
+
+
+def _present(connection: Connection, order_no: str, each: Numbered) -> Order:
+    orders.lock(connection, order_no)
+    order = _same(orders.load(connection, order_no), each.new)
+    _agree(each.history, [step.change for step in orders.history(connection, order_no)], order_no)
+    return order
 
 
 def _same(order: Order, new: NewOrder) -> Order:
