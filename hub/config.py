@@ -68,9 +68,11 @@ class Consumer(Group):
 
     receive_batch: Annotated[int, Field(ge=1, le=2000)] = 500
     work_batch: Annotated[int, Field(ge=1, le=2000)] = 500
-    lease_seconds: Seconds = 30
+    lease_seconds: Seconds = 60
     poll_seconds: Seconds = 0.5
-    attempts: Annotated[int, Field(ge=1, description="rejections that are tried again before an order is parked")] = 8
+    attempts: Annotated[
+        int, Field(ge=1, description="failed tries after which an order is parked; an outage costs none")
+    ] = 8
     give_up_seconds: Annotated[float, Field(gt=0, description="age at which an order that fails is parked")] = 6 * 3600
     backoff_seconds: Seconds = 1
     backoff_max_seconds: Seconds = 300
@@ -142,6 +144,18 @@ class Settings(BaseSettings):
         for variable, url in self._database_urls():
             _checked_database_url(variable, url)
         _checked_bus_url(self.bus_url)
+        return self
+
+    @model_validator(mode="after")
+    def _times_fit_together(self) -> Self:
+        if self.relay.lease_seconds <= self.bus.confirm_seconds:
+            raise ValueError("HUB_RELAY__LEASE_SECONDS must be longer than HUB_BUS__CONFIRM_SECONDS")
+        if self.bus.prefetch < self.consumer.receive_batch:
+            raise ValueError("HUB_BUS__PREFETCH must not be smaller than HUB_CONSUMER__RECEIVE_BATCH")
+        for name in SYSTEMS:
+            if self.consumer.lease_seconds <= self.system(name).statement_seconds:
+                variable = f"HUB_SYSTEMS__{name.upper()}__STATEMENT_SECONDS"
+                raise ValueError(f"HUB_CONSUMER__LEASE_SECONDS must be longer than {variable}")
         return self
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    ColumnElement,
     Connection,
     DateTime,
     Engine,
@@ -92,9 +93,9 @@ def _sqlite_moment(element: Moment, compiler: Any, **options: Any) -> str:
     )
 
 
-def in_seconds(seconds: float) -> Moment:
-    """The database's moment `seconds` from now; negative is past."""
-    return Moment(literal(float(seconds)))
+def in_seconds(seconds: float | ColumnElement[float]) -> Moment:
+    """The database's moment `seconds` from now, a number or a column of numbers; negative is past."""
+    return Moment(literal(float(seconds)) if isinstance(seconds, (int, float)) else seconds)
 
 
 def now() -> Moment:
@@ -141,13 +142,13 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
         connection.execute(table.insert().from_select(list(rows[0]), all_of(batch)))
 
 
-def batch_of(connection: Connection, table: Table, rows: Sequence[Row], name: str = "batch") -> FromClause:
-    """Rows given by the caller as a table to select from or join with, typed as the columns of `table`.
+def batch_of(connection: Connection, table: Table, rows: Sequence[Row], **more: TypeEngine[Any]) -> FromClause:
+    """Rows given by the caller as a table to select from or join with, typed as the columns of `table` or as said.
 
     One statement carries the whole batch: arrays through `unnest` on PostgreSQL, one JSON text on SQLite.
     """
-    columns = {key: table.c[key].type for key in rows[0]}
-    return (_unnested if is_postgres(connection) else _from_json)(columns, rows, name)
+    columns = {key: more.get(key) or table.c[key].type for key in rows[0]}
+    return (_unnested if is_postgres(connection) else _from_json)(columns, rows)
 
 
 def all_of(batch: FromClause, *more: Any) -> Select[Any]:
@@ -181,10 +182,10 @@ def _translated() -> Iterator[None]:
         raise DependencyDown("database: every connection is in use; raise HUB_DB__POOL_SIZE or wait") from error
 
 
-def _unnested(columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Row], name: str) -> FromClause:
+def _unnested(columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Row]) -> FromClause:
     arrays = [literal([row[key] for row in rows], ARRAY(_unbounded(kind))) for key, kind in columns.items()]
-    typed = func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
-    return select(*(type_coerce(typed.c[key], kind).label(key) for key, kind in columns.items())).subquery(name)
+    typed = func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
+    return select(*(type_coerce(typed.c[key], kind).label(key) for key, kind in columns.items())).subquery("batch")
 
 
 def _unbounded(kind: TypeEngine[Any]) -> TypeEngine[Any]:
@@ -192,14 +193,14 @@ def _unbounded(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     return Text() if isinstance(kind, String) else kind
 
 
-def _from_json(columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Row], name: str) -> FromClause:
+def _from_json(columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Row]) -> FromClause:
     plain = json.dumps([[_plain(row[key]) for key in columns] for row in rows], ensure_ascii=False)
     each = func.json_each(plain).table_valued("value")
     extracted = (
         type_coerce(func.json_extract(each.c.value, f"$[{index}]"), kind).label(key)
         for index, (key, kind) in enumerate(columns.items())
     )
-    return select(*extracted).subquery(name)
+    return select(*extracted).subquery("batch")
 
 
 def _plain(value: Any) -> Any:

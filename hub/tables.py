@@ -1,6 +1,7 @@
 """Every table of the hub's own database: who writes it, what one row is. No behaviour.
 
-`info["writer"]` names the one part that may change a table; database roles are made from it.
+`info["writer"]` names the one part that may change a table; database roles are made from it. The outbox itself stands
+between two: the OMS adds, the relay takes away.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ outbox = Table(
     UniqueConstraint("order_no", "version"),
     UniqueConstraint("event_id"),
     Index("ix_outbox_held", "held_until", postgresql_where=Column("held_until").is_not(None)),
-    info={"writer": "relay"},
+    info={"writer": "outbox"},
     sqlite_autoincrement=True,
 )
 

@@ -119,7 +119,7 @@ class EmbeddedBus:
         """Messages in each queue that nobody holds."""
         ready = select(_deliveries.c.queue, func.count()).where(_free()).group_by(_deliveries.c.queue)
         with reading(self._engine) as connection:
-            counted: dict[str, int] = dict(connection.execute(ready).tuples().all())
+            counted: dict[str, int] = dict(connection.execute(ready).all())
         return {queue.name: counted.get(queue.name, 0) for queue in topology.queues}
 
     def publisher(self) -> EmbeddedPublisher:
@@ -164,7 +164,7 @@ class EmbeddedPublisher:
         bound = connection.execute(
             select(_bindings.c.queue, _bindings.c.key).where(_bindings.c.exchange == self._exchange)
         )
-        bindings = bound.tuples().all()
+        bindings = bound.all()
         number = connection.execute(select(func.coalesce(func.max(_messages.c.id), 0))).scalar_one()
         rows, deliveries, fates = [], [], []
         for message in messages:
@@ -224,7 +224,7 @@ class EmbeddedSubscription:
             counts = connection.execute(
                 claimed.values(taken).returning(_deliveries.c.message, _deliveries.c.deliveries)
             )
-            times: dict[int, int] = dict(counts.tuples().all())
+            times: dict[int, int] = dict(counts.all())
             rows = connection.execute(select(_messages).where(_messages.c.id.in_(times)).order_by(_messages.c.id))
             return [_delivery(row, times[row.id] > 1) for row in rows]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 DELIVERY_LIMIT = 20
@@ -86,6 +87,7 @@ def render(plan: Topology, vhost: str = "hub") -> str:
     return json.dumps(definitions, indent=2) + "\n"
 
 
+@lru_cache(maxsize=1024)
 def _expression(pattern: str) -> re.Pattern[str]:
     words = ("[^.]*" if word == "*" else "#" if word == "#" else re.escape(word) for word in pattern.split("."))
     joined = r"\.".join(words)

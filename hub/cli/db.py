@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hub import config, migrations, wiring
+from hub.migrations.roles import statements as role_statements
 
 app = typer.Typer(name="db", help="The hub's own tables.", no_args_is_help=True)
 
@@ -32,6 +33,16 @@ def downgrade(
             return
         migrations.downgrade(engine, revision)
         typer.echo(f"tables are at revision {migrations.current(engine) or 'base'}")
+
+
+@app.command()
+def roles(
+    schema: Annotated[str | None, typer.Option(help="Default: HUB_DB__SCHEMA_NAME, else public.")] = None,
+    prefix: Annotated[str, typer.Option(help="What the names of the roles begin with.")] = "hub_",
+) -> None:
+    """The SQL for PostgreSQL roles of least rights on stdout: only the OMS may write orders."""
+    chosen = schema or config.load().db.schema_name or "public"
+    typer.echo("\n".join(role_statements(chosen, prefix)))
 
 
 @app.command()

@@ -217,7 +217,7 @@ def _write_orders(connection: Connection, newer: Sequence[Wanted], present: Pres
         set_={key: given.excluded[key] for key in changed},
         where=hub_orders.c.version < given.excluded.version,
     ).returning(hub_orders.c.order_no, hub_orders.c.lines_hash)
-    taken = connection.execute(written).tuples().all()
+    taken = connection.execute(written).all()
     _write_lines(connection, newer, {number for number, lines in taken if present.get(number, (0, ""))[1] != lines})
 
 

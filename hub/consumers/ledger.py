@@ -12,12 +12,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, Float, FromClause, Update, case, func, select, update
 
 from hub.bus.port import Delivery
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry
-from hub.database import all_of, batch_of, in_seconds, insert_into, insert_rows, now
+from hub.database import Row, all_of, batch_of, in_seconds, insert_into, insert_rows, now
 from hub.errors import Undecodable
 from hub.holder import is_dead
 from hub.schemas.envelope import Event
@@ -57,6 +58,7 @@ class Backlog:
     oldest_age_seconds: float = 0.0
 
 
+_NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until": None}
 _BEHIND = ledger.c.applied_version < ledger.c.wanted_version
 
 
@@ -87,10 +89,10 @@ def claim(connection: Connection, system: str, token: str, limit: int, lease_sec
     """Lease entries that are behind and due, the longest due first; no two workers hold the same order."""
     free = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < now())
     ready = (ledger.c.system == system) & _BEHIND & ledger.c.parked_reason.is_(None) & (ledger.c.due_at <= now()) & free
-    due = select(ledger.c.order_no).where(ready).order_by(ledger.c.due_at).limit(limit)
-    leased = update(ledger).where(
-        ledger.c.system == system, ledger.c.order_no.in_(due.with_for_update(skip_locked=True).scalar_subquery())
-    )
+    oldest = select(ledger.c.order_no).where(ready).order_by(ledger.c.due_at).limit(limit)
+    # A CTE that locks is run once; a plain subquery could be run again by a join and lock more than the limit.
+    due = oldest.with_for_update(skip_locked=True).cte("due")
+    leased = update(ledger).where(ledger.c.system == system, ledger.c.order_no.in_(select(due.c.order_no)))
     values = leased.values(lease_token=token, lease_until=in_seconds(lease_seconds))
     columns = [ledger.c[name] for name in Entry.__dataclass_fields__]
     return [Entry(*row) for row in connection.execute(values.returning(*columns))]
@@ -116,22 +118,15 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
     if not done:
         return
     rows = [_done_row(entry, outcome) for entry, outcome in done]
-    batch = batch_of(connection, ledger, rows)
-    recorded = update(ledger).where(
-        ledger.c.system == system,
-        ledger.c.order_no == batch.c.order_no,
-        ledger.c.lease_token == token,
-        ledger.c.applied_version < batch.c.applied_version,
-    )
-    values = recorded.values(
+    held, batch = _held(connection, system, token, rows)
+    values = held.where(ledger.c.applied_version < batch.c.applied_version).values(
         applied_version=batch.c.applied_version,
         effects=ledger.c.effects + batch.c.effects,
         external_ref=batch.c.external_ref,
         applied_at=now(),
         attempt=0,
         last_error=None,
-        lease_token=None,
-        lease_until=None,
+        **_NO_LEASE,
     )
     kept = set(connection.execute(values.returning(ledger.c.order_no)).scalars())
     traced = [row for entry, outcome in done if entry.order_no in kept for row in _applied_rows(system, entry, outcome)]
@@ -140,32 +135,27 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
 
 def record_retry(connection: Connection, system: str, token: str, retried: Sequence[tuple[Entry, Retry]]) -> None:
     """Give entries back until they are due again."""
-    for entry, retry in retried:
-        connection.execute(
-            _held_entry(system, token, entry).values(
-                due_at=in_seconds(retry.after_seconds),
-                attempt=retry.attempt,
-                last_error=retry.error,
-                lease_token=None,
-                lease_until=None,
-            )
-        )
+    if not retried:
+        return
+    rows = [_retry_row(entry, retry) for entry, retry in retried]
+    given_back, batch = _held(connection, system, token, rows)
+    due = {"due_at": in_seconds(batch.c.after_seconds), "attempt": batch.c.attempt, "last_error": batch.c.last_error}
+    connection.execute(given_back.values(due | _NO_LEASE))
 
 
 def record_parked(connection: Connection, system: str, token: str, parked: Sequence[tuple[Entry, Park]]) -> None:
     """Put entries aside, unless a newer version has come in meanwhile: that one is tried first."""
-    for entry, park in parked:
-        newer = ledger.c.wanted_version > entry.wanted_version
-        connection.execute(
-            _held_entry(system, token, entry).values(
-                parked_reason=case((newer, None), else_=str(park.reason)),
-                parked_at=now(),
-                attempt=case((newer, 0), else_=park.attempt),
-                last_error=park.error,
-                lease_token=None,
-                lease_until=None,
-            )
-        )
+    if not parked:
+        return
+    put_aside, batch = _held(connection, system, token, [_parked_row(entry, park) for entry, park in parked])
+    newer = ledger.c.wanted_version > batch.c.wanted_version
+    values = {
+        "parked_reason": case((newer, None), else_=batch.c.parked_reason),
+        "parked_at": now(),
+        "attempt": case((newer, 0), else_=batch.c.attempt),
+        "last_error": batch.c.last_error,
+    }
+    connection.execute(put_aside.values(values | _NO_LEASE))
     insert_rows(connection, journal, [_trace(system, entry, "parked") for entry, _ in parked])
 
 
@@ -275,7 +265,22 @@ def effects_of(entry: Entry, outcome: Done) -> int:
     return sum(entry.applied_version < version <= entry.wanted_version for version in shown)
 
 
-def _held_entry(system: str, token: str, entry: Entry):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a SQLAlchemy Update
-    return update(ledger).where(
-        ledger.c.system == system, ledger.c.order_no == entry.order_no, ledger.c.lease_token == token
-    )
+def _retry_row(entry: Entry, retry: Retry) -> dict[str, object]:
+    facts = {"after_seconds": retry.after_seconds, "attempt": retry.attempt, "last_error": retry.error}
+    return {"order_no": entry.order_no, **facts}
+
+
+def _parked_row(entry: Entry, park: Park) -> dict[str, object]:
+    return {
+        "order_no": entry.order_no,
+        "wanted_version": entry.wanted_version,
+        "parked_reason": str(park.reason),
+        "attempt": park.attempt,
+        "last_error": park.error,
+    }
+
+
+def _held(connection: Connection, system: str, token: str, rows: Sequence[Row]) -> tuple[Update, FromClause]:
+    batch = batch_of(connection, ledger, rows, after_seconds=Float())
+    ours = (ledger.c.system == system) & (ledger.c.lease_token == token)
+    return update(ledger).where(ours, ledger.c.order_no == batch.c.order_no), batch

@@ -119,7 +119,6 @@ def _settings(folder: Path, db: str | None, bus: str | None) -> config.Settings:
         bus__prefix=f"{name.replace('_', '-')}.",
         systems=dict.fromkeys(config.SYSTEMS, impatient),
         consumer__backoff_max_seconds=10,
-        relay__lease_seconds=2,
         api__port=_free_port(),
         probes__port=0,
     )
