@@ -7,6 +7,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 
+_YEAR_2020 = 1_577_836_800_000
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -29,11 +30,12 @@ def uuid7() -> uuid.UUID:
 
 
 def order_number() -> str:
-    """A new order number: `SO` and 16 Crockford base-32 letters, 48 bits of time and 32 of chance.
+    """A new order number: `SO` and 16 Crockford base-32 letters, 40 bits of time (until 2054) and 40 of chance.
 
     Short enough for every bill number field downstream (Kingdee allows 80 characters, Qimen 50).
     """
-    value = (time.time_ns() // 1_000_000 & (2**48 - 1)) << 32 | int.from_bytes(os.urandom(4), "big")
+    milliseconds = time.time_ns() // 1_000_000 - _YEAR_2020
+    value = (milliseconds & (2**40 - 1)) << 40 | int.from_bytes(os.urandom(5), "big")
     return "SO" + "".join(_CROCKFORD[value >> shift & 31] for shift in range(75, -1, -5))
 
 

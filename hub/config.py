@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hub.errors import WrongConfiguration
@@ -20,15 +21,25 @@ PREFIX = "HUB_"
 FILE_SUFFIX = "_FILE"
 SYSTEMS = ("crm", "kingdee", "wms", "erp")
 
+_DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg2://")
+_BUSES = ("amqp://", "amqps://", "embedded:///")
+
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 
 
+def _zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is no time zone; name one such as Asia/Shanghai") from error
+
+
 class Group(BaseModel):
     """A group of settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Database(Group):
@@ -117,7 +128,7 @@ class Settings(BaseSettings):
 
     data_dir: Annotated[Path, Field(description="where the embedded default keeps its files")] = Path("hub-data")
     locale: Literal["en", "zh"] = "en"
-    tz: str = "Asia/Shanghai"
+    tz: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
     db: Database = Database()
     bus: Bus = Bus()
     relay: Relay = Relay()
@@ -141,9 +152,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _urls_are_complete(self) -> Self:
-        for variable, url in self._database_urls():
-            _checked_database_url(variable, url)
-        _checked_bus_url(self.bus_url)
+        wrong = [_wrong_url(variable, url, _DATABASES) for variable, url in self._database_urls()]
+        wrong.append(_wrong_url(f"{PREFIX}BUS__URL", self.bus_url, _BUSES))
+        if told := [each for each in wrong if each]:
+            raise ValueError("\n".join(told))
         return self
 
     @model_validator(mode="after")
@@ -161,12 +173,12 @@ class Settings(BaseSettings):
     @property
     def db_url(self) -> str:
         """The OMS and the ledger."""
-        return _secret(self.db.url) or f"sqlite:///{self.data_dir / 'hub.db'}"
+        return _secret(self.db.url, f"sqlite:///{self.data_dir / 'hub.db'}")
 
     @property
     def bus_url(self) -> str:
         """The bus."""
-        return _secret(self.bus.url) or f"embedded:///{self.data_dir / 'bus.db'}"
+        return _secret(self.bus.url, f"embedded:///{self.data_dir / 'bus.db'}")
 
     @property
     def embedded_bus(self) -> bool:
@@ -195,12 +207,16 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     Raises WrongConfiguration with one line per problem: the variable, what is wrong, the nearest name.
     """
     given = {name: value for name, value in (os.environ if environ is None else environ).items() if _is_ours(name)}
-    _refuse_unknown(given)
-    values = _Variables(_with_files(given))()
+    problems = list(_unknown_names(given))
+    known = {name: value for name, value in given.items() if name.removesuffix(FILE_SUFFIX) in _names()}
+    values = _Variables(_with_files(known))()
     try:
-        return Settings(**_merged(values, overrides))
+        settings = Settings(**_merged(values, overrides))
     except ValidationError as error:
-        raise WrongConfiguration("\n".join(_problem(found) for found in error.errors())) from None
+        problems += [_problem(found) for found in error.errors()]
+    if problems:
+        raise WrongConfiguration("\n".join(problems))
+    return settings
 
 
 def sources(environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -253,16 +269,15 @@ def _setting(variable: str) -> str:
     return variable.removeprefix(PREFIX).lower().replace("__", ".")
 
 
-def _refuse_unknown(given: Mapping[str, str]) -> None:
-    known = {name for name, _ in variables()}
-    unknown = sorted(name for name in given if name.removesuffix(FILE_SUFFIX) not in known)
-    if unknown:
-        raise WrongConfiguration("\n".join(_unknown(name, known) for name in unknown))
+def _names() -> set[str]:
+    return {name for name, _ in variables()}
 
 
-def _unknown(name: str, known: set[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else "; see hub config show")
+def _unknown_names(given: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(given):
+        if name.removesuffix(FILE_SUFFIX) not in _names():
+            nearest = difflib.get_close_matches(name, _names(), n=1, cutoff=0.5)
+            yield f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else "; see hub config show")
 
 
 def _with_files(given: Mapping[str, str]) -> dict[str, str]:
@@ -278,6 +293,8 @@ def _content(name: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise WrongConfiguration(f"{name}: cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise WrongConfiguration(f"{name}: {path[:200]!r} is no file of UTF-8 text") from error
 
 
 def _merged(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -295,19 +312,15 @@ def _problem(found: Any) -> str:
     return name + str(found["msg"]).removeprefix("Value error, ")
 
 
-def _secret(value: SecretStr | None) -> str:
-    return value.get_secret_value() if value is not None else ""
+def _secret(value: SecretStr | None, default: str = "") -> str:
+    return value.get_secret_value() if value is not None else default
 
 
 def _plain(value: Any) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
-def _checked_database_url(variable: str, url: str) -> None:
-    if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg2://")):
-        raise ValueError(f"{variable} must begin with sqlite:/// or postgresql://")
-
-
-def _checked_bus_url(url: str) -> None:
-    if not url.startswith(("amqp://", "amqps://", "embedded:///")):
-        raise ValueError("HUB_BUS__URL must begin with amqp://, amqps:// or embedded:///")
+def _wrong_url(variable: str, url: str, schemes: tuple[str, ...]) -> str:
+    if url.startswith(schemes):
+        return ""
+    return f"{variable} {'is empty: unset it, or let it' if not url else 'must'} begin with {' or '.join(schemes)}"

@@ -51,13 +51,17 @@ class Loop:
         self.failure: HubError | None = None
 
     def run(self, stop: threading.Event, vitals: Vitals) -> None:
-        """Turn until told to stop; an error that waiting does not cure is kept in `failure` and stops everybody."""
+        """Turn until told to stop; an error that waiting does not cure is kept in `failure`. It stops everybody."""
         try:
             while not stop.is_set():
                 vitals.beat(self.name)
                 self._turn(stop)
         except HubError as error:
             self.failure = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on half dead
+            _log.exception("loop.broken", loop=self.name)
+            self.failure = HubError(f"{self.name}: {type(error).__name__}: {error}")
+        finally:
             stop.set()
 
     def _turn(self, stop: threading.Event) -> None:

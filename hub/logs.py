@@ -9,7 +9,10 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from datetime import datetime
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -20,9 +23,11 @@ SECRET = frozenset({"password", "token", "secret", "authorization", "signature",
 MASK = "***"
 LONGEST = 2000
 
-_PHONE = re.compile(r"(?<![0-9A-Za-z-])1[3-9][0-9]{9}(?![0-9A-Za-z-])")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_PHONE = re.compile(r"(?<![0-9A-Za-z-])(?:\+?86-?)?1[3-9][0-9]{9}(?![0-9A-Za-z-])")
+_CREDENTIALS = re.compile(r"(?<=://)\S+@")
 _TOKEN = re.compile(r"\bhub_[A-Za-z0-9_-]{20,}")
+
+_HARMLESS = (bool, int, float, datetime, UUID, Path, type(None))
 
 Fields = MutableMapping[str, Any]
 
@@ -30,7 +35,7 @@ Fields = MutableMapping[str, Any]
 def configure(settings: config.Log, service: str) -> None:
     """Set up logging for this process; call once, before the first line."""
     console = settings.format == "console"
-    render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else _json()
+    render = _console() if console else _json()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -72,12 +77,17 @@ def _masked(name: str, value: Any) -> Any:
         return MASK
     if isinstance(value, dict):
         return {key: _masked(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [_masked("", inner) for inner in value]
-    return _clean(value) if isinstance(value, (str, Exception)) else value
+    if isinstance(value, int) and _PHONE.fullmatch(str(value)):
+        return MASK
+    return value if isinstance(value, _HARMLESS) else _clean(value)
 
 
-def _clean(value: str | Exception) -> str:
+def _clean(value: object) -> str:
+    if not isinstance(value, (str, Exception)):
+        # A model or bytes may carry a whole order.
+        return f"<{type(value).__name__}>"
     text = _CREDENTIALS.sub(f"{MASK}@", str(value))
     text = _TOKEN.sub(MASK, _PHONE.sub(lambda found: f"{found[0][:3]}****{found[0][-4:]}", text))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
@@ -87,6 +97,12 @@ def _ecs(_logger: Any, _method: str, fields: Fields) -> Fields:
     renamed = {"event": "event.action", "level": "log.level", "service": "service.name", "part": "log.logger"}
     named = {renamed.get(name, name): value for name, value in fields.items()}
     return {**named, "service.version": __version__}
+
+
+def _console() -> Any:
+    # The library's own traceback shows local variables, and those hold orders.
+    plain = structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
 
 
 def _json() -> Any:

@@ -66,9 +66,10 @@ def queue_arguments(queue: Queue, dead_exchange: str) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=4096)
 def matches(pattern: str, key: str) -> bool:
     """Whether a topic pattern takes a routing key: `*` is one word, `#` any number of words."""
-    return _expression(pattern).fullmatch(key) is not None
+    return _fits(pattern.split("."), key.split("."))
 
 
 def render(plan: Topology, vhost: str = "hub") -> str:
@@ -87,11 +88,12 @@ def render(plan: Topology, vhost: str = "hub") -> str:
     return json.dumps(definitions, indent=2) + "\n"
 
 
-@lru_cache(maxsize=1024)
-def _expression(pattern: str) -> re.Pattern[str]:
-    words = ("[^.]*" if word == "*" else "#" if word == "#" else re.escape(word) for word in pattern.split("."))
-    joined = r"\.".join(words)
-    return re.compile(joined.replace(r"#\.", r"([^.]*\.)*").replace(r"\.#", r"(\.[^.]*)*").replace("#", ".*"))
+def _fits(pattern: list[str], words: list[str]) -> bool:
+    if not pattern:
+        return not words
+    if pattern[0] == "#":
+        return any(_fits(pattern[1:], words[taken:]) for taken in range(len(words) + 1))
+    return bool(words) and pattern[0] in ("*", words[0]) and _fits(pattern[1:], words[1:])
 
 
 def _user(name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -72,6 +73,7 @@ def _backoff(attempt: int, policy: Consumer) -> float:
 
 
 def _asked(error: Busy, policy: Consumer) -> float:
-    if error.retry_after_seconds is None or error.retry_after_seconds < 0:
+    asked = error.retry_after_seconds
+    if asked is None or math.isnan(asked) or asked < 0:
         return _backoff(1, policy)
-    return min(error.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
+    return min(asked, LONGEST_RETRY_AFTER_SECONDS)

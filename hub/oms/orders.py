@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, update
 
 from hub import clock
 from hub.database import all_of, batch_of, insert_into, insert_rows
-from hub.errors import NotFound, Refused
+from hub.errors import HubError, NotFound, Refused
 from hub.oms import outbox
 from hub.oms.outbox import Announcement
 from hub.schemas.lifecycle import Role, Transition, transition
@@ -165,9 +165,15 @@ def _insert(connection: Connection, new: Sequence[Order]) -> None:
     added = set(connection.execute(insert.on_conflict_do_nothing().returning(orders.c.order_no)).scalars())
     for order in new:
         if order.order_no not in added:
-            known = find(connection, order.channel, order.shop, order.channel_order_no)
-            raise Refused(f"channel_order_no: {order.channel_order_no} of shop {order.shop} is order {known} already")
+            raise _already_here(connection, order)
     insert_rows(connection, order_lines, [row for order in new for row in _line_rows(order)])
+
+
+def _already_here(connection: Connection, order: Order) -> HubError:
+    known = find(connection, order.channel, order.shop, order.channel_order_no)
+    if known is None:
+        return HubError(f"order number {order.order_no} was drawn twice; send the request again")
+    return Refused(f"channel_order_no: {order.channel_order_no} of shop {order.shop} is order {known} already")
 
 
 def _update(connection: Connection, order: Order, version: int) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from hub.schemas.order import Change, Order, Status, Strict
-from hub.schemas.text import Code, Note
+from hub.schemas.text import Code, Moment, Note, Token
 
 SOURCE = "/oms/orders"
 TYPE_PREFIX = "com.orderhub.order"
@@ -31,19 +31,19 @@ class Event(Strict):
     """One change of one order on its way to everybody who wants to know."""
 
     specversion: Literal["1.0"] = "1.0"
-    id: Annotated[str, Field(min_length=1, max_length=64, description="idempotency key, unique with source")]
-    source: Annotated[str, Field(min_length=1, max_length=128)] = SOURCE
-    type: Annotated[str, Field(pattern=r"^com\.orderhub\.order\.[a-z]+\.v[0-9]+$")]
+    id: Annotated[Token, Field(max_length=64, description="idempotency key, unique with source")]
+    source: Token = SOURCE
+    type: Annotated[str, Field(max_length=128, pattern=r"^com\.orderhub\.order\.[a-z]+\.v[0-9]+$")]
     subject: Annotated[Code, Field(description="order number")]
-    time: Annotated[AwareDatetime, Field(description="when it happened, by the OMS or the shop")]
-    recordedtime: Annotated[AwareDatetime, Field(description="when the OMS wrote it down: ages count from here")]
+    time: Annotated[Moment, Field(description="when it happened, by the OMS or the shop")]
+    recordedtime: Annotated[Moment, Field(description="when the OMS wrote it down: ages count from here")]
     datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: str
+    dataschema: Token
     sequence: Annotated[str, Field(pattern=r"^[0-9]{10}$", description="version of the order, padded to sort as text")]
     partitionkey: Code
-    traceparent: str
-    correlationid: str | None = None
-    causationid: str | None = None
+    traceparent: Token
+    correlationid: Token | None = None
+    causationid: Token | None = None
     data: OrderChanged
 
     @property

@@ -77,6 +77,8 @@ VERBS = tuple(dict.fromkeys(row.verb for row in TRANSITIONS if row.verb != "crea
 def transition(verb: str, status: Status | None, role: Role, reason: str | None = None) -> Transition:
     """The row for a verb in a status; Refused where there is none, RoleRefused where the role may not."""
     rows = [row for row in TRANSITIONS if row.verb == verb]
+    if not rows:
+        raise BadInput(f"verb: {verb[:32]} is none; known are create, {', '.join(VERBS)}")
     here = next((row for row in rows if status in row.sources), None)
     if role not in {allowed for row in rows for allowed in row.roles}:
         raise RoleRefused(f"role {role} may not {verb} an order; {_listed(rows[0].roles)} may")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hub.schemas.money import MAX_FEN
-from hub.schemas.text import Code, Line, Note, Sku, Slug
+from hub.schemas.text import Code, Line, Moment, Note, Sku, Slug
 
 Fen = Annotated[int, Field(ge=0, le=MAX_FEN, description="amount in fen (1/100 yuan)")]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1, description="1, 2, 3 … of one order, without holes")]
@@ -59,7 +59,7 @@ class Receiver(Strict):
 
     def masked(self) -> Receiver:
         """The same person for eyes that need not know: family name, ends of the phone, no street."""
-        phone = f"{self.phone[:3]}****{self.phone[-4:]}" if len(self.phone) > 7 else "****"
+        phone = f"{self.phone[:3]}****{self.phone[-4:]}" if len(self.phone) > 10 else "****"
         return self.model_copy(update={"name": f"{self.name[0]}*", "phone": phone, "address": "***"})
 
 
@@ -104,8 +104,8 @@ class Order(OrderContent):
     version: Version
     status: Status
     total: Fen
-    placed_at: AwareDatetime
-    changed_at: AwareDatetime
+    placed_at: Moment
+    changed_at: Moment
 
     @model_validator(mode="after")
     def _total_is_the_sum(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -62,16 +63,16 @@ def _consistent(event: Event) -> Event:
     kind = EVENT_TYPES.get(event.type)
     if kind is None:
         raise Undecodable("unknown_type", f"event type {event.type} is not known here")
-    facts = (event.subject, int(event.sequence), event.data.change)
-    if facts != (event.order.order_no, event.order.version, kind.change):
-        raise Undecodable("invalid", "subject, sequence or type contradicts the order in data")
+    facts = (event.subject, event.partitionkey, int(event.sequence), event.data.change)
+    if facts != (event.order.order_no, event.order.order_no, event.order.version, kind.change):
+        raise Undecodable("invalid", "subject, partitionkey, sequence or type contradicts the order in data")
     return event
 
 
 class _Kind(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    type: str = ""
+    type: Any = None
 
 
 def _undecodable(body: bytes, error: ValidationError) -> Undecodable:
@@ -83,7 +84,7 @@ def _undecodable(body: bytes, error: ValidationError) -> Undecodable:
         kind = _Kind.model_validate_json(body, extra="ignore").type
     except ValidationError:
         return Undecodable("not_json", "body is not a JSON object")
-    if kind and kind not in EVENT_TYPES:
+    if isinstance(kind, str) and kind and kind not in EVENT_TYPES:
         return Undecodable("unknown_type", f"event type {kind[:80]!r} is not known here")
     return Undecodable("invalid", describe(error))
 

@@ -1,13 +1,14 @@
-"""Text that every store and every system can keep: no NUL, no lone surrogate, no control characters."""
+"""Text and moments that every store and every system can keep: no NUL, no lone surrogate, no year 1."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
-_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def storable(text: str) -> str:
@@ -27,7 +28,13 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", min_le
 """A channel or shop: one word of a routing key, so no dots."""
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(storable)]
-"""One line of human text."""
+"""A name, an address: human text of at most 256 characters."""
+
+Token = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(storable)]
+"""An identifier that somebody else made: any text of at most 128 characters."""
 
 Note = Annotated[str, StringConstraints(max_length=1024), AfterValidator(storable)]
-"""Several lines of human text, possibly none."""
+"""Human text of several lines, possibly none."""
+
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 2, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+"""A moment with its offset, in years that every database and every time zone can express."""

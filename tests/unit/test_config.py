@@ -1,0 +1,240 @@
+"""Settings come from one mapping, say what is wrong with it, and keep secrets to themselves."""
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from hub.config import SYSTEMS, Settings, effective, environment, load, sources, variables
+from hub.errors import WrongConfiguration
+
+SECRET = "s3cretcanary"
+POSTGRES = f"postgresql://hub:{SECRET}@db.example/hub"
+RABBIT = f"amqps://hub:{SECRET}@mq1.example,mq2.example/hub"
+GIVEN = {
+    "HUB_DATA_DIR": "/var/lib/hub",
+    "HUB_LOCALE": "zh",
+    "HUB_TZ": "UTC",
+    "HUB_DB__URL": POSTGRES,
+    "HUB_DB__SCHEMA_NAME": "oms",
+    "HUB_DB__POOL_SIZE": "7",
+    "HUB_BUS__URL": RABBIT,
+    "HUB_BUS__PREFIX": "stage.",
+    "HUB_BUS__CONFIRM_SECONDS": "2.5",
+    "HUB_RELAY__BATCH": "200",
+    "HUB_CONSUMER__ATTEMPTS": "3",
+    "HUB_SYSTEMS__CRM__URL": "sqlite:////srv/crm.db",
+    "HUB_SYSTEMS__WMS__SCHEMA_NAME": "wms_tables",
+    "HUB_SYSTEMS__ERP__POOL_SIZE": "2",
+    "HUB_API__HOST": "0.0.0.0",
+    "HUB_API__PORT": "9000",
+    "HUB_PROBES__PORT": "9001",
+    "HUB_LOG__LEVEL": "debug",
+    "HUB_LOG__FORMAT": "console",
+}
+WRONG = [
+    ("HUB_DB__POOL_SIZE", "many", "valid integer"),
+    ("HUB_DB__POOL_SIZE", "0", "greater than or equal to 1"),
+    ("HUB_DB__SCHEMA_NAME", "Robert'); DROP", "match pattern"),
+    ("HUB_BUS__PREFIX", "stage", "match pattern"),
+    ("HUB_BUS__HEARTBEAT_SECONDS", "4", "greater than or equal to 5"),
+    ("HUB_RELAY__LEASE_SECONDS", "0", "greater than 0"),
+    ("HUB_RELAY__LEASE_SECONDS", "nan", "finite number"),
+    ("HUB_RELAY__SHARDS", "17", "less than or equal to 16"),
+    ("HUB_CONSUMER__ATTEMPTS", "0", "greater than or equal to 1"),
+    ("HUB_API__PORT", "70000", "less than or equal to 65535"),
+    ("HUB_LOCALE", "fr", "'en' or 'zh'"),
+    ("HUB_LOG__LEVEL", "INFO", "'debug', 'info', 'warning' or 'error'"),
+    ("HUB_DB__URL", f"mysql://hub:{SECRET}@db/hub", "must begin with sqlite:/// or postgresql://"),
+    ("HUB_DB__URL", "sqlite://", "must begin with sqlite:/// or postgresql://"),
+    ("HUB_SYSTEMS__ERP__URL", f"oracle://erp:{SECRET}@erp/x", "must begin with sqlite:/// or postgresql://"),
+    ("HUB_BUS__URL", f"kafka://hub:{SECRET}@mq", "must begin with amqp:// or amqps:// or embedded:///"),
+]
+MISSPELT = [
+    ("HUB_DB__URLL", "HUB_DB__URL"),
+    ("HUB_DATABASE__URL", "HUB_DB__URL"),
+    ("HUB_DB_URL", "HUB_DB__URL"),
+    ("HUB_db__url", "HUB_DB__URL"),
+    ("HUB_LOCAL", "HUB_LOCALE"),
+    ("HUB_RELAY__BATCHES", "HUB_RELAY__BATCH"),
+    ("HUB_SYSTEMS__CMR__URL", "HUB_SYSTEMS__CRM__URL"),
+]
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = load({})
+    assert settings.db_url == "sqlite:///hub-data/hub.db"
+    assert settings.bus_url == "embedded:///hub-data/bus.db"
+    assert settings.embedded_bus
+    assert [settings.system(name).url.get_secret_value() for name in SYSTEMS] == [
+        f"sqlite:///hub-data/{name}.db" for name in SYSTEMS
+    ]
+
+
+def test_the_files_of_the_default_follow_the_data_directory() -> None:
+    settings = load({"HUB_DATA_DIR": "/srv/hub"})
+    assert settings.db_url == "sqlite:////srv/hub/hub.db"
+    assert settings.bus_url == "embedded:////srv/hub/bus.db"
+    assert settings.system("crm").url.get_secret_value() == "sqlite:////srv/hub/crm.db"
+
+
+def test_two_underscores_lead_into_a_group() -> None:
+    settings = load(GIVEN)
+    assert settings.data_dir == Path("/var/lib/hub")
+    assert (settings.db.schema_name, settings.db.pool_size, settings.relay.batch) == ("oms", 7, 200)
+    assert (settings.bus_url, settings.embedded_bus, settings.bus.confirm_seconds) == (RABBIT, False, 2.5)
+    assert (settings.api.host, settings.api.port, settings.log.format) == ("0.0.0.0", 9000, "console")
+    assert settings.db.lock_seconds == 10
+
+
+def test_variables_of_other_programs_are_left_alone() -> None:
+    assert load({"PATH": "/bin", "HUBBUB_URL": "x", "DB__URL": "y"}) == load({})
+
+
+def test_an_override_wins_over_a_variable_and_none_gives_way() -> None:
+    settings = load(GIVEN, db__url="sqlite:///mine.db", db__pool_size=None, locale="en")
+    assert (settings.db_url, settings.db.pool_size, settings.locale) == ("sqlite:///mine.db", 7, "en")
+    assert settings.db.schema_name == "oms"
+
+
+def test_systems_in_a_postgresql_hub_have_schemas_of_their_own() -> None:
+    settings = load({"HUB_DB__URL": POSTGRES})
+    for name in SYSTEMS:
+        system = settings.system(name)
+        assert (system.url.get_secret_value(), system.schema_name) == (POSTGRES, f"hub_{name}")
+
+
+def test_the_schema_of_a_system_follows_the_schema_of_the_hub_unless_given() -> None:
+    settings = load(GIVEN)
+    assert settings.system("kingdee").schema_name == "oms_kingdee"
+    assert settings.system("wms").schema_name == "wms_tables"
+    assert settings.system("erp").pool_size == 2
+
+
+def test_a_system_with_a_url_of_its_own_keeps_it() -> None:
+    crm = load(GIVEN).system("crm")
+    assert (crm.url.get_secret_value(), crm.schema_name) == ("sqlite:////srv/crm.db", None)
+
+
+@pytest.mark.parametrize(("name", "nearest"), MISSPELT)
+def test_a_misspelt_variable_names_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(WrongConfiguration, match=f"^{name} is no setting; did you mean {nearest}\\?$"):
+        load({name: "x"})
+
+
+def test_a_variable_like_no_other_points_to_the_list() -> None:
+    with pytest.raises(WrongConfiguration, match="HUB_QQQQQQQQQQQQQQQQQQQQ is no setting; see hub config show"):
+        load({"HUB_QQQQQQQQQQQQQQQQQQQQ": "x"})
+
+
+@pytest.mark.parametrize(("name", "value", "said"), WRONG)
+def test_a_wrong_value_is_named_and_never_repeated(name: str, value: str, said: str) -> None:
+    with pytest.raises(WrongConfiguration) as problem:
+        load({name: value})
+    assert str(problem.value).startswith(name)
+    assert said in str(problem.value)
+    assert SECRET not in "".join(traceback.format_exception(problem.value))
+    assert problem.value.exit_code == 78
+
+
+def test_all_wrong_values_are_listed_one_a_line() -> None:
+    wrong = {"HUB_DB__POOL_SIZE": "x", "HUB_RELAY__BATCH": "0", "HUB_LOCALE": "fr", "HUB_DB__URL": POSTGRES}
+    with pytest.raises(WrongConfiguration) as problem:
+        load(wrong)
+    named = [line.partition(":")[0] for line in str(problem.value).splitlines()]
+    assert sorted(named) == ["HUB_DB__POOL_SIZE", "HUB_LOCALE", "HUB_RELAY__BATCH"]
+
+
+def test_all_unknown_variables_are_listed_one_a_line() -> None:
+    with pytest.raises(WrongConfiguration) as problem:
+        load({"HUB_ONE": "1", "HUB_TWO": "2", "HUB_LOCALE": "en"})
+    assert [line.split()[0] for line in str(problem.value).splitlines()] == ["HUB_ONE", "HUB_TWO"]
+
+
+def test_all_bad_urls_are_listed() -> None:
+    with pytest.raises(WrongConfiguration) as problem:
+        load({"HUB_DB__URL": "mysql://x", "HUB_BUS__URL": "kafka://x"})
+    assert "HUB_BUS__URL" in str(problem.value)
+
+
+def test_a_wait_without_end_is_refused() -> None:
+    with pytest.raises(WrongConfiguration):
+        load({"HUB_CONSUMER__POLL_SECONDS": "inf"})
+
+
+def test_a_file_may_hold_a_value(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_text(f"{POSTGRES}\n")
+    given = {"HUB_DB__URL_FILE": str(secret)}
+    assert load(given).db_url == POSTGRES
+    assert sources(given) == {"db.url": "HUB_DB__URL_FILE"}
+
+
+def test_a_file_that_is_not_there_is_named_with_its_variable(tmp_path: Path) -> None:
+    missing = tmp_path / "nothing"
+    with pytest.raises(WrongConfiguration, match=r"^HUB_BUS__URL_FILE: cannot read .*nothing: No such file"):
+        load({"HUB_BUS__URL_FILE": str(missing)})
+
+
+def test_a_file_that_is_no_text_is_named_with_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "url").write_bytes(b"\xff\xfe")
+    with pytest.raises(WrongConfiguration):
+        load({"HUB_DB__URL_FILE": str(tmp_path / "url")})
+
+
+def test_a_file_for_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WrongConfiguration, match="HUB_DB__URI_FILE is no setting; did you mean HUB_DB__URL"):
+        load({"HUB_DB__URI_FILE": str(tmp_path)})
+
+
+def test_secrets_are_never_printed() -> None:
+    settings = load(GIVEN)
+    shown = [repr(settings), str(settings), settings.model_dump_json(), str(dict(effective(settings)))]
+    shown += [repr(settings.system(name)) for name in SYSTEMS]
+    assert [text for text in shown if SECRET in text] == []
+    assert "**********" in shown[0]
+
+
+@pytest.mark.parametrize("given", [{}, GIVEN, {"HUB_DB__URL": POSTGRES}], ids=["defaults", "much", "one"])
+def test_another_process_gets_these_very_settings(given: dict[str, str]) -> None:
+    settings = load(given)
+    handed = environment(settings)
+    assert load(handed) == settings
+    assert handed.items() >= given.items()
+
+
+def test_every_setting_has_a_variable_and_a_line_in_the_list() -> None:
+    names = {name for name, _ in variables()}
+    settings = [name for name, _ in effective(load({}))]
+    assert names == {f"HUB_{name.upper().replace('.', '__')}" for name in settings}
+    assert names >= GIVEN.keys()
+
+
+@pytest.mark.parametrize(("group", "name", "value"), [("db", "pool_size", 9), ("bus", "prefix", "x.")])
+def test_settings_never_change(group: str, name: str, value: Any) -> None:
+    settings = load({})
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(getattr(settings, group), name, value)
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(settings, group, None)
+
+
+def test_settings_made_by_hand_read_no_environment() -> None:
+    assert Settings(tz="UTC").db_url == "sqlite:///hub-data/hub.db"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"HUB_RELAY__LEASE_SECONDS": "15"}, "HUB_RELAY__LEASE_SECONDS must be longer than HUB_BUS__CONFIRM_SECONDS"),
+        ({"HUB_BUS__PREFETCH": "499"}, "HUB_BUS__PREFETCH must not be smaller than HUB_CONSUMER__RECEIVE_BATCH"),
+        ({"HUB_SYSTEMS__ERP__STATEMENT_SECONDS": "60"}, "longer than HUB_SYSTEMS__ERP__STATEMENT_SECONDS"),
+        ({"HUB_DB__URL": ""}, "HUB_DB__URL is empty"),
+        ({"HUB_TZ": "Mars/Olympus"}, "is no time zone"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(given: dict[str, str], said: str) -> None:
+    with pytest.raises(WrongConfiguration, match=said):
+        load(given)

@@ -1,0 +1,126 @@
+"""The relay's pure half: which rows may go together, and what a row looks like on the bus."""
+
+import json
+from datetime import datetime
+
+import pytest
+from cloudevents.core.bindings.amqp import AMQPMessage, from_binary
+from cloudevents.core.formats.json import JSONFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.oms.outbox import SLOTS, Pending, slot_of
+from hub.producers.relay import message_of, waves
+from hub.schemas.envelope import Event
+from hub.schemas.order import Change
+from hub.schemas.registry import decode
+from tests.builders import make_event, make_order, make_pending
+from tests.unit.strategies import codes, events
+
+EVENT = make_event()
+BODY = make_pending(EVENT).body
+# CRC-32 of these is known: 0xCBF43926 and 0xE8B7BE43.
+SLOT_OF = [("123456789", 6), ("a", 3)]
+
+
+@st.composite
+def claimed(draw: st.DrawFn) -> list[Pending]:
+    """Rows as the outbox gives them: versions of an order ascend, orders are mixed."""
+    orders = draw(st.lists(st.sampled_from(["SO1", "SO2", "SO3", "SO4"]), max_size=30))
+    return [
+        make_pending(EVENT, id=number, order_no=order_no, version=1 + orders[:number].count(order_no))
+        for number, order_no in enumerate(orders)
+    ]
+
+
+@given(claimed())
+def test_no_wave_holds_an_order_twice(rows: list[Pending]) -> None:
+    for wave in waves(rows):
+        assert len({row.order_no for row in wave}) == len(wave)
+
+
+@given(claimed())
+def test_nothing_is_lost_and_nothing_is_added(rows: list[Pending]) -> None:
+    going = [row.id for wave in waves(rows) for row in wave]
+    assert sorted(going) == [row.id for row in rows]
+
+
+@given(claimed())
+def test_versions_of_an_order_go_one_after_the_other(rows: list[Pending]) -> None:
+    going = [row for wave in waves(rows) for row in wave]
+    for order_no in {row.order_no for row in rows}:
+        assert versions_of(order_no, going) == versions_of(order_no, rows)
+
+
+@given(claimed())
+def test_there_are_no_more_waves_than_the_longest_order_needs(rows: list[Pending]) -> None:
+    longest = max((row.version for row in rows), default=0)
+    assert len(waves(rows)) == longest
+    assert all(waves(rows))
+
+
+def versions_of(order_no: str, rows: list[Pending]) -> list[int]:
+    return [row.version for row in rows if row.order_no == order_no]
+
+
+def test_orders_of_one_version_each_go_in_one_wave() -> None:
+    rows = [make_pending(EVENT, id=number, order_no=f"SO{number}") for number in range(500)]
+    assert waves(rows) == [rows]
+
+
+def test_one_order_alone_goes_one_version_at_a_time() -> None:
+    rows = [make_pending(EVENT, id=version, version=version) for version in range(1, 6)]
+    assert waves(rows) == [[row] for row in rows]
+
+
+@given(events())
+def test_a_message_carries_the_body_as_it_was_committed(event: Event) -> None:
+    row = make_pending(event)
+    message = message_of(row)
+    assert message.body == row.body.encode()
+    assert decode(message.body) == event
+    assert (message.id, message.type) == (event.id, event.type)
+    assert message.routing_key == f"order.{event.data.change}.{event.order.channel}"
+
+
+@given(events())
+def test_headers_are_text_and_mirror_the_attributes_of_the_body(event: Event) -> None:
+    row = make_pending(event)
+    headers = {name.removeprefix("cloudEvents_"): value for name, value in message_of(row).headers.items()}
+    written = json.loads(row.body)
+    assert all(type(value) is str for value in headers.values())
+    assert datetime.fromisoformat(headers.pop("time")) == event.time
+    assert headers == {name: written[name] for name in headers}
+    assert headers.keys() >= {"specversion", "id", "source", "type", "subject", "sequence", "traceparent"}
+
+
+@given(events())
+def test_headers_alone_make_the_same_cloudevent_as_the_body(event: Event) -> None:
+    message = message_of(make_pending(event))
+    content = AMQPMessage({"content-type": "application/json"}, dict(message.headers), b"{}")
+    from_headers = from_binary(content, JSONFormat())
+    from_body = JSONFormat().read(None, message.body)
+    for attribute in ("get_id", "get_source", "get_type", "get_subject", "get_dataschema", "get_datacontenttype"):
+        assert getattr(from_headers, attribute)() == getattr(from_body, attribute)()
+
+
+@pytest.mark.parametrize("change", Change)
+def test_every_change_can_be_sent(change: Change) -> None:
+    message = message_of(make_pending(make_event(change, make_order(channel="taobao"))))
+    assert message.routing_key == f"order.{change}.taobao"
+    assert message.headers["cloudEvents_dataschema"] == f"urn:orderhub:schema:order.{change}:1"
+
+
+def test_a_row_sent_twice_is_the_same_message() -> None:
+    row = make_pending()
+    assert message_of(row) == message_of(row)
+
+
+@pytest.mark.parametrize(("order_no", "slot"), SLOT_OF)
+def test_an_order_stays_in_its_slot_for_good(order_no: str, slot: int) -> None:
+    assert slot_of(order_no) == slot
+
+
+@given(codes)
+def test_every_order_has_a_slot(order_no: str) -> None:
+    assert 0 <= slot_of(order_no) < SLOTS
