@@ -196,7 +196,8 @@ ledger = Table(
     _order_no(primary_key=True),
     Column("wanted_version", Integer, nullable=False),
     Column("wanted_event_id", String(64), nullable=False),
-    Column("wanted_body", Text, nullable=False),
+    # Kept only while it is wanted: the row of an order stays for ever, its body need not.
+    Column("wanted_body", Text),
     Column("wanted_at", UtcTime, nullable=False),
     Column("applied_version", Integer, nullable=False, default=0),
     Column("effects", Integer, nullable=False, default=0),
@@ -210,6 +211,7 @@ ledger = Table(
     Column("parked_reason", String(32)),
     Column("parked_at", UtcTime),
     CheckConstraint("applied_version <= wanted_version", name="forward"),
+    CheckConstraint("applied_version = wanted_version OR wanted_body IS NOT NULL", name="body"),
     info={"writer": "consumer"},
 )
 

@@ -196,8 +196,8 @@ def _present(connection: Connection, wanted: Sequence[Wanted]) -> Present:
     rows = [{"order_no": number} for number in sorted(item.order.order_no for item in wanted)]
     batch = batch_of(connection, hub_orders, rows)
     columns = (hub_orders.c.order_no, hub_orders.c.version, hub_orders.c.lines_hash)
-    here = select(*columns).join(batch, hub_orders.c.order_no == batch.c.order_no).order_by(hub_orders.c.order_no)
-    locked = here.with_for_update(of=hub_orders)
+    here = select(*columns).where(hub_orders.c.order_no.in_(select(batch.c.order_no)))
+    locked = here.order_by(hub_orders.c.order_no).with_for_update()
     return {number: (version, lines) for number, version, lines in connection.execute(locked)}
 
 

@@ -109,8 +109,8 @@ def free_dead(connection: Connection, system: str) -> None:
 def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
     """Lock entries in the order in which `want` takes them: one may wait for the other, never both at once."""
     batch = batch_of(connection, ledger, [{"order_no": order_no} for order_no in sorted(order_numbers)])
-    here = select(ledger.c.order_no).where(ledger.c.system == system, ledger.c.order_no == batch.c.order_no)
-    connection.execute(here.order_by(ledger.c.order_no).with_for_update(of=ledger)).all()
+    here = (ledger.c.system == system) & ledger.c.order_no.in_(select(batch.c.order_no))
+    connection.execute(select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()).all()
 
 
 def record_done(connection: Connection, system: str, token: str, done: Sequence[tuple[Entry, Done]]) -> None:
@@ -121,6 +121,7 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
     held, batch = _held(connection, system, token, rows)
     values = held.where(ledger.c.applied_version < batch.c.applied_version).values(
         applied_version=batch.c.applied_version,
+        wanted_body=case((ledger.c.wanted_version > batch.c.applied_version, ledger.c.wanted_body)),
         effects=ledger.c.effects + batch.c.effects,
         external_ref=batch.c.external_ref,
         applied_at=now(),

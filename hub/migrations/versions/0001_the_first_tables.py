@@ -105,7 +105,7 @@ def upgrade() -> None:
         sa.Column("order_no", sa.String(length=64), nullable=False),
         sa.Column("wanted_version", sa.Integer(), nullable=False),
         sa.Column("wanted_event_id", sa.String(length=64), nullable=False),
-        sa.Column("wanted_body", sa.Text(), nullable=False),
+        sa.Column("wanted_body", sa.Text(), nullable=True),
         sa.Column("wanted_at", UtcTime(), nullable=False),
         sa.Column("applied_version", sa.Integer(), nullable=False),
         sa.Column("effects", sa.Integer(), nullable=False),
@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.Column("parked_reason", sa.String(length=32), nullable=True),
         sa.Column("parked_at", UtcTime(), nullable=True),
         sa.CheckConstraint("applied_version <= wanted_version", name=op.f("ck_ledger_forward")),
+        sa.CheckConstraint("applied_version = wanted_version OR wanted_body IS NOT NULL", name=op.f("ck_ledger_body")),
         sa.PrimaryKeyConstraint("system", "order_no", name=op.f("pk_ledger")),
     )
     with op.batch_alter_table("ledger", schema=None) as batch_op:
