@@ -68,6 +68,7 @@ class Relay(Group):
     """How the relay takes events from the outbox."""
 
     batch: Annotated[int, Field(ge=1, le=5000)] = 1000
+    window: Annotated[int, Field(ge=1, le=5000, description="events on their way without a confirm")] = 1000
     shards: Annotated[int, Field(ge=1, le=16)] = 1
     lease_seconds: Seconds = 20
     poll_seconds: Annotated[float, Field(gt=0, description="longest sleep when nothing wakes the relay")] = 0.5

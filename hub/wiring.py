@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from hub import config, migrations
 from hub.bus.embedded import EmbeddedBus
 from hub.bus.port import Bus
-from hub.bus.rabbitmq import RabbitBus
+from hub.bus.rabbit.bus import RabbitBus
 from hub.bus.topology import Topology, queue_name, topology
 from hub.consumers.interface_tables import InterfaceTables
 from hub.consumers.runtime import Receiver, Worker

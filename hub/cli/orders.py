@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ from hub.oms import orders
 from hub.producers.importer import Tally, import_file
 from hub.schemas.lifecycle import next_verbs
 from hub.schemas.money import yuan_from_fen
+from hub.schemas.order import Order
 
 app = typer.Typer(name="orders", help="Orders of the OMS.", no_args_is_help=True)
 
@@ -58,44 +59,32 @@ def show(order_no: str, json_: AsJson = False) -> None:
     """An order, its history, and where each system stands with it."""
     with wiring.hub_engine(config.load(), "show") as engine, reading(engine) as connection:
         order = orders.load(connection, order_no)
-        history = orders.history(connection, order_no)
-        standings = ledger.entries(connection, order_no)
+        history = [vars(step) for step in orders.history(connection, order_no)]
+        systems = ledger.entries(connection, order_no)
     if json_:
-        print_json(
-            {
-                "order": order.model_dump(mode="json"),
-                "history": [vars(step) for step in history],
-                "systems": standings,
-                "next": next_verbs(order.status),
-            }
-        )
+        facts = order.model_dump(mode="json", exclude_none=True)
+        print_json({"order": facts, "history": history, "systems": systems, "next": next_verbs(order.status)})
         return
-    total = f"{order.currency} {yuan_from_fen(order.total)}"
-    print_table(
-        ["order", "channel", "shop's number", "status", "version", "total", "next"],
-        [
-            (
-                order_no,
-                order.channel,
-                order.channel_order_no,
-                order.status,
-                order.version,
-                total,
-                ", ".join(next_verbs(order.status)),
-            )
-        ],
-    )
-    print_table(
-        ["version", "change", "when", "who", "role", "reason"],
-        [
-            (step.version, step.change, step.occurred_at.isoformat(" ", "seconds"), step.actor, step.role, step.reason)
-            for step in history
-        ],
-    )
-    print_table(
-        ["system", "wanted", "applied", "parked", "last error"],
-        [(each["system"], each["wanted"], each["applied"], each["parked"], each["error"]) for each in standings],
-    )
+    _print_order(order)
+    print_table(["version", "change", "when", "who", "role", "reason"], map(_step_cells, history))
+    print_table(["system", "wanted", "applied", "parked", "last error"], [list(each.values())[:5] for each in systems])
+
+
+def _print_order(order: Order) -> None:
+    facts = {
+        "order": order.order_no,
+        "channel": order.channel,
+        "shop's number": order.channel_order_no,
+        "status": order.status,
+        "total": f"{order.currency} {yuan_from_fen(order.total)}",
+        "next": ", ".join(next_verbs(order.status)),
+    }
+    print_table(list(facts), [list(facts.values())])
+
+
+def _step_cells(step: dict[str, Any]) -> list[Any]:
+    moment = step["occurred_at"].isoformat(" ", "seconds")
+    return [step["version"], step["change"], moment, step["actor"], step["role"], step["reason"]]
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class Relay:
         fates: dict[int, Fate] = {}
         blocked: set[str] = set()
         with metrics.publish_duration.time():
-            for wave in waves(rows):
+            for wave in waves(rows, self._settings.window):
                 going = [row for row in wave if row.order_no not in blocked]
                 fates |= dict(zip((row.id for row in going), self._send(going), strict=True))
                 blocked |= {row.order_no for row in going if fates[row.id] is not Fate.CONFIRMED}
@@ -156,8 +156,11 @@ class Relay:
             metrics.outbox_oldest_age.set(waiting.oldest_age_seconds)
 
 
-def waves(rows: Sequence[Pending]) -> list[list[Pending]]:
-    """Rows in groups that may be on their way together: no group holds an order twice, versions keep their order."""
+def waves(rows: Sequence[Pending], window: int) -> list[list[Pending]]:
+    """Rows in groups of at most `window` that may be on their way together.
+
+    No group holds an order twice, and of each order the versions keep their order.
+    """
     seen: Counter[str] = Counter()
     grouped: list[list[Pending]] = []
     for row in rows:
@@ -166,7 +169,7 @@ def waves(rows: Sequence[Pending]) -> list[list[Pending]]:
         if wave == len(grouped):
             grouped.append([])
         grouped[wave].append(row)
-    return grouped
+    return [wave[start : start + window] for wave in grouped for start in range(0, len(wave), window)]
 
 
 def message_of(row: Pending) -> Message:

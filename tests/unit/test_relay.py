@@ -35,19 +35,19 @@ def claimed(draw: st.DrawFn) -> list[Pending]:
 
 @given(claimed())
 def test_no_wave_holds_an_order_twice(rows: list[Pending]) -> None:
-    for wave in waves(rows):
+    for wave in waves(rows, 1000):
         assert len({row.order_no for row in wave}) == len(wave)
 
 
 @given(claimed())
 def test_nothing_is_lost_and_nothing_is_added(rows: list[Pending]) -> None:
-    going = [row.id for wave in waves(rows) for row in wave]
+    going = [row.id for wave in waves(rows, 1000) for row in wave]
     assert sorted(going) == [row.id for row in rows]
 
 
 @given(claimed())
 def test_versions_of_an_order_go_one_after_the_other(rows: list[Pending]) -> None:
-    going = [row for wave in waves(rows) for row in wave]
+    going = [row for wave in waves(rows, 1000) for row in wave]
     for order_no in {row.order_no for row in rows}:
         assert versions_of(order_no, going) == versions_of(order_no, rows)
 
@@ -55,8 +55,8 @@ def test_versions_of_an_order_go_one_after_the_other(rows: list[Pending]) -> Non
 @given(claimed())
 def test_there_are_no_more_waves_than_the_longest_order_needs(rows: list[Pending]) -> None:
     longest = max((row.version for row in rows), default=0)
-    assert len(waves(rows)) == longest
-    assert all(waves(rows))
+    assert len(waves(rows, 1000)) == longest
+    assert all(waves(rows, 1000))
 
 
 def versions_of(order_no: str, rows: list[Pending]) -> list[int]:
@@ -65,12 +65,12 @@ def versions_of(order_no: str, rows: list[Pending]) -> list[int]:
 
 def test_orders_of_one_version_each_go_in_one_wave() -> None:
     rows = [make_pending(EVENT, id=number, order_no=f"SO{number}") for number in range(500)]
-    assert waves(rows) == [rows]
+    assert waves(rows, 1000) == [rows]
 
 
 def test_one_order_alone_goes_one_version_at_a_time() -> None:
     rows = [make_pending(EVENT, id=version, version=version) for version in range(1, 6)]
-    assert waves(rows) == [[row] for row in rows]
+    assert waves(rows, 1000) == [[row] for row in rows]
 
 
 @given(events())

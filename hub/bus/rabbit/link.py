@@ -1,0 +1,164 @@
+"""One connection to RabbitMQ: where the nodes are, the thread that owns it, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pika
+from pika.adapters.select_connection import IOLoop
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
+
+from hub import config
+from hub.errors import BusLost, BusRefused
+
+_REFUSALS = (ProbableAuthenticationError, ProbableAccessDeniedError)
+_REFUSAL_CODES = (403, 404, 406, 530)
+
+Nodes = Sequence[pika.ConnectionParameters]
+
+
+class Link:
+    """A connection with one channel, and the thread that alone may use both.
+
+    `prepare` is called in that thread with the open channel and a callback for when the broker has agreed to what it
+    asked. `failure` is set, once, when connection or channel are gone.
+    """
+
+    def __init__(self, nodes: Nodes, settings: config.Bus) -> None:
+        self._loop = IOLoop()
+        self._turning = threading.Lock()
+        self._ended = False
+        self._nodes = random.sample(list(nodes), len(nodes))
+        self._ready = threading.Event()
+        self._connection: Any = None
+        self.channel: Any = None
+        self.failure: BusLost | BusRefused | None = None
+        self.on_failure: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._run, name="amqp", daemon=True)
+        self._patience = settings.connect_seconds
+
+    def open(self, prepare: Callable[[Any, Callable[[Any], None]], None]) -> None:
+        """Connect and wait until the channel is prepared; BusLost or BusRefused where that fails."""
+        self._prepare = prepare
+        self._thread.start()
+        if not self._ready.wait(self._patience + 1):
+            self.fail(BusLost(f"broker did not answer within {self._patience:.0f} s"))
+        if self.failure is not None:
+            self.close()
+            raise self.failure
+
+    def call(self, callback: Callable[[], None]) -> None:
+        """Run a callback in the connection's thread, soon; nothing happens where that thread has ended."""
+        with self._turning:
+            if not self._ended:
+                self._loop.add_callback_threadsafe(callback)
+
+    def fail(self, failure: BusLost | BusRefused) -> None:
+        """Remember the first failure and wake everybody who waits."""
+        self.failure = self.failure or failure
+        self._ready.set()
+        self.on_failure()
+
+    def close(self) -> None:
+        """Close the channel, so that what is not settled goes back in its order, then the connection; idempotent."""
+        self.failure = self.failure or BusLost("closed by ourselves")
+        if self._thread.is_alive():
+            self.call(self._shut)
+            self._thread.join(timeout=3)
+
+    def _run(self) -> None:
+        pika.SelectConnection.create_connection(self._nodes, self._connected, custom_ioloop=self._loop)
+        self._loop.start()
+        with self._turning:
+            self._ended = True
+            self._loop.close()
+
+    def _connected(self, result: Any) -> None:
+        if isinstance(result, BaseException):
+            self.fail(_failure(result))
+            self._loop.stop()
+            return
+        self._connection = result
+        result.add_on_close_callback(self._lost)
+        result.channel(on_open_callback=self._opened)
+
+    def _opened(self, channel: Any) -> None:
+        self.channel = channel
+        channel.add_on_close_callback(lambda _channel, reason: self._broken(reason))
+        self._prepare(channel, lambda _frame: self._ready.set())
+
+    def _broken(self, reason: BaseException) -> None:
+        self.fail(_failure(reason))
+        if self._connection.is_open:
+            self._connection.close()
+
+    def _lost(self, _connection: Any, reason: BaseException) -> None:
+        self.fail(_failure(reason))
+        self._loop.stop()
+
+    def _shut(self) -> None:
+        if self.channel is not None and self.channel.is_open:
+            self.channel.close()
+        elif self._connection is not None and self._connection.is_open:
+            self._connection.close()
+        elif self._connection is None or self._connection.is_closed:
+            self._loop.stop()
+
+
+def nodes_of(url: str, settings: config.Bus, role: str) -> Nodes:
+    """Where to connect, for each host that the URL names; connections show as `hub-<role>-<host>-<pid>`."""
+    parts = urlsplit(url)
+    credentials = pika.PlainCredentials(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
+    secure = parts.scheme == "amqps"
+    options = {
+        "virtual_host": unquote(parts.path[1:]) or "/",
+        "credentials": credentials,
+        "heartbeat": settings.heartbeat_seconds,
+        "blocked_connection_timeout": settings.blocked_seconds,
+        "socket_timeout": settings.connect_seconds,
+        "stack_timeout": settings.connect_seconds,
+        "client_properties": {"connection_name": f"hub-{role}-{socket.gethostname()}-{os.getpid()}"},
+    }
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    return [_node(host, 5671 if secure else 5672, secure, options) for host in hosts]
+
+
+def _node(address: str, port: int, secure: bool, options: dict[str, Any]) -> pika.ConnectionParameters:
+    host, _, given = address.partition(":")
+    tls = pika.SSLOptions(ssl.create_default_context(), host) if secure else None
+    return pika.ConnectionParameters(host=host, port=int(given or port), ssl_options=tls, **options)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the driver as BusLost or BusRefused."""
+    try:
+        yield
+    except (AMQPError, AMQPConnectorException, OSError) as error:
+        raise _failure(error) from error
+
+
+def _failure(error: BaseException) -> BusLost | BusRefused:
+    causes = list(_causes(error))
+    last = causes[-1]
+    words = getattr(last, "reply_text", "") or str(last) or type(last).__name__
+    if any(isinstance(cause, _REFUSALS) or getattr(cause, "reply_code", 0) in _REFUSAL_CODES for cause in causes):
+        return BusRefused(f"broker: {words}")
+    return BusLost(f"broker: {words}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    # pika wraps what a node said once for each phase of connecting and once for the list of nodes.
+    yield error
+    for inner in (*getattr(error, "exceptions", ()), getattr(error, "exception", None)):
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
