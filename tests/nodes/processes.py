@@ -61,7 +61,7 @@ def _descendants(pid: int, parents: dict[int, int]) -> list[int]:
 
 def _parents() -> dict[int, int]:
     """The parent of every process that still runs."""
-    stats = (_stat(entry) for entry in Path("/proc").glob("[0-9]*/stat"))
+    stats = (_stat(entry / "stat") for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return {pid: parent for pid, state, parent in stats if state not in {"Z", "X", ""}}
 
 
