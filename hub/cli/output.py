@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
@@ -21,11 +22,14 @@ def print_json(value: Any) -> None:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
     """A table whose numbers stand to the right."""
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(
+        title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
+    )
     listed = [list(row) for row in rows]
     for index, heading in enumerate(headings):
         numeric = bool(listed) and all(isinstance(row[index], (int, float)) for row in listed)
-        made.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        side: JustifyMethod = "right" if numeric else "left"
+        made.add_column(heading, justify=side, min_width=cell_len(heading), overflow="fold")
     for row in listed:
         made.add_row(*(_cell(value) for value in row))
     return made

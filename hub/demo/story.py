@@ -69,7 +69,6 @@ class Story:
         numbers = self._orders_arrive()
         self._wms_is_down(numbers)
         self._killed(numbers)
-        self._say("drained", seconds=wait_until(self._arrived, "not everything arrived"))
         self._shops.close()
         return self._ending()
 
@@ -102,8 +101,8 @@ class Story:
         self._stage.kill("relay")
         self._stage.kill("consume-kingdee")
         self._shops.move("complete", numbers[ORDERS // 4 : ORDERS // 2])
-        wait_until(self._arrived, "the killed processes did not come back")
-        self._say("scene4_done")
+        seconds = wait_until(self._arrived, "the killed processes did not come back")
+        self._say("scene4_done", seconds=seconds)
 
     def _behind(self) -> str:
         words = [f"{say(self._locale, name)} {self._standing(name).behind}" for name in config.SYSTEMS]

@@ -39,10 +39,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "4  工作途中强杀（kill -9）中继与金蝶消费者",
     ),
     "scene4_done": (
-        "Both were restarted by the supervisor and went on where they were.",
-        "守护进程已将其重启，并从断点继续。",
+        "Both were restarted and went on where they were; everything had arrived after {seconds:.1f} s.",
+        "两者已自动重启并从断点继续，{seconds:.1f} 秒后全部送达。",
     ),
-    "drained": ("Everything has arrived after {seconds:.1f} s.", "全部送达，用时 {seconds:.1f} 秒。"),
     "result": (
         "Versions in the ledger and in each system's own journal; orders compared with the OMS",
         "账本版本数、各系统自记的写入次数，以及与 OMS 的逐单比对",
