@@ -245,6 +245,14 @@ def effective(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{name}", value
 
 
+def urls(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Every (setting, URL) that is in force, given or not, without its credentials."""
+    yield "db.url", _without_credentials(settings.db_url)
+    yield "bus.url", _without_credentials(settings.bus_url)
+    for name in SYSTEMS:
+        yield f"systems.{name}.url", _without_credentials(_secret(settings.system(name).url))
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """The `HUB_*` variables that give another process these very settings."""
     values = ((f"{PREFIX}{name.upper().replace('.', '__')}", value) for name, value in effective(settings))
@@ -315,6 +323,11 @@ def _problem(found: Any) -> str:
 
 def _secret(value: SecretStr | None, default: str = "") -> str:
     return value.get_secret_value() if value is not None else default
+
+
+def _without_credentials(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://***@{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
 def _plain(value: Any) -> str:

@@ -15,7 +15,11 @@ app = typer.Typer(name="config", help="Settings.", no_args_is_help=True)
 def show(json_: AsJson = False) -> None:
     """Every setting as it is in force, and which variable gave it. Secrets are masked."""
     settings, sources = config.load(), config.sources()
-    rows = [(name, _shown(value), sources.get(name, "default")) for name, value in config.effective(settings)]
+    urls = dict(config.urls(settings))
+    rows = [
+        (name, _shown(urls.get(name, value)), sources.get(name, "default"))
+        for name, value in config.effective(settings)
+    ]
     if json_:
         print_json({name: {"value": value, "source": source} for name, value, source in rows})
     else:
