@@ -199,7 +199,8 @@ class Settings(BaseSettings):
     def _database_urls(self) -> Iterator[tuple[str, str]]:
         yield "HUB_DB__URL", self.db_url
         for name in SYSTEMS:
-            yield f"HUB_SYSTEMS__{name.upper()}__URL", _secret(self.system(name).url)
+            if (given := getattr(self.systems, name).url) is not None:
+                yield f"HUB_SYSTEMS__{name.upper()}__URL", _secret(given)
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

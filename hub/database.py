@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    collate,
     create_engine,
     event,
     func,
@@ -39,10 +40,11 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from hub import config
-from hub.errors import DependencyDown
+from hub.errors import DependencyDown, NotPrepared
 
 Row = Mapping[str, Any]
 
+_NO_TABLE = ("42P01", "3F000")
 _READ_ONLY = "hub_read_only"
 _SQLITE_DOWN = re.compile("locked|unable to open|disk|full|readonly|malformed")
 _TEXT_TIME = "%Y-%m-%dT%H:%M:%f000+00:00"
@@ -157,9 +159,21 @@ def all_of(batch: FromClause, *more: Any) -> Select[Any]:
     return select(*batch.c, *more).where(text("true"))
 
 
+def joined_by_order(
+    engine: Engine, orders: Table, lines: Table, head: Sequence[str], line: Sequence[str]
+) -> Select[Any]:
+    """Every order with its lines, sorted by order number as Python sorts it, then by line."""
+    number = collate(orders.c.order_no, "C") if is_postgres(engine) else orders.c.order_no
+    joined = orders.outerjoin(lines, orders.c.order_no == lines.c.order_no)
+    columns = [orders.c[name] for name in head] + [lines.c[name] for name in line]
+    return select(*columns).select_from(joined).order_by(number, lines.c.line_no)
+
+
 def translate(error: DBAPIError) -> Exception:
     """A lost, locked or refusing database as DependencyDown; any other error as it is."""
     said = (str(error.orig).strip() or "no answer").splitlines()[0]
+    if getattr(error.orig, "pgcode", None) in _NO_TABLE or said.startswith("no such table"):
+        return NotPrepared(f"database: {said}: run hub db upgrade")
     lost = error.connection_invalidated or isinstance(error, OperationalError)
     if not lost or (isinstance(error.orig, sqlite3.Error) and not _SQLITE_DOWN.search(said)):
         return error

@@ -27,6 +27,10 @@ class DependencyDown(HubError):
     exit_code = 69
 
 
+class NotPrepared(DependencyDown):
+    """The database answers and has not the tables."""
+
+
 class LeaseLost(HubError):
     """Another process took over the work of this one; what it held was not recorded."""
 
@@ -85,6 +89,10 @@ class BusLost(DependencyDown):
 
 class BusRefused(DependencyDown):
     """The bus answers and will not have us: credentials, rights, or something that is not there."""
+
+
+class BusMissing(BusRefused):
+    """The exchange or queue is not there."""
 
 
 class SystemFailure(HubError):

@@ -10,6 +10,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+_ENDED = ("Z", "X")
+
 
 def me() -> str:
     """The name of this process: its machine since the last boot, its pid namespace, its pid and when it began."""
@@ -32,6 +34,7 @@ def _machine() -> str:
 def _began(pid: int) -> str:
     # Clock ticks since boot: a pid that is used again belongs to a process that began later.
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
+        facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return "never"
+    return "never" if facts[0] in _ENDED else facts[19]

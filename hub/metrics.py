@@ -48,6 +48,11 @@ build_info = Gauge("hub_build_info", "Always 1", ["version"])
 exposition = make_wsgi_app()
 
 
+def prepare_api() -> None:
+    """Let the series that every process has exist."""
+    build_info.labels(__version__).set(1)
+
+
 def prepare_relay() -> None:
     """Let every series of a relay exist at 0."""
     _touch(outbox_published, FATES)

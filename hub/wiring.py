@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from hub import config, migrations
+from hub import config, metrics, migrations
 from hub.bus.embedded import EmbeddedBus
 from hub.bus.port import Bus
 from hub.bus.rabbit.bus import RabbitBus
@@ -20,7 +19,7 @@ from hub.consumers.runtime import Receiver, Worker
 from hub.consumers.system import System
 from hub.daemon import Loop, Vitals, run_loops, stop_on_signals
 from hub.database import open_engine
-from hub.errors import DependencyDown, NotFound, WrongConfiguration
+from hub.errors import DependencyDown, NotFound
 from hub.oms.wakeup import Wakeup
 from hub.probes import Probes
 from hub.producers.relay import Relay
@@ -68,20 +67,15 @@ def prepare(settings: config.Settings) -> None:
 def run_api(settings: config.Settings) -> None:
     """Serve the OMS interface until told to stop."""
     # FastAPI takes a quarter of a second to import, which no other command should wait for.
-    import uvicorn  # noqa: PLC0415
-
     from hub.producers.api.app import build  # noqa: PLC0415
+    from hub.producers.api.server import serve  # noqa: PLC0415
 
-    vitals = Vitals()
+    stop, vitals = threading.Event(), Vitals()
+    metrics.prepare_api()
     with hub_engine(settings, "api") as engine:
         vitals.checks = {"database": lambda: migrations.check(engine)}
-        listening = _listening(settings.api)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                build(engine, settings, vitals), log_config=None, access_log=False, timeout_graceful_shutdown=8
-            )
-        )
-        server.run(sockets=[listening])
+        stop_on_signals(stop)
+        serve(build(engine, settings, vitals), settings.api, stop)
 
 
 def run_relay(settings: config.Settings) -> None:
@@ -129,15 +123,6 @@ def check_bus(bus: Bus, settings: config.Settings) -> None:
     """Raise DependencyDown unless exchange and queues are there."""
     if lacking := bus.missing(topology_of(settings)):
         raise DependencyDown(f"the bus lacks {', '.join(lacking)}: run hub topology apply")
-
-
-def _listening(listen: config.Listen) -> socket.socket:
-    try:
-        return socket.create_server((listen.host, listen.port), reuse_port=False)
-    except OSError as error:
-        raise WrongConfiguration(
-            f"HUB_API__PORT: cannot listen on {listen.host}:{listen.port}: {error.strerror}; choose another port"
-        ) from error
 
 
 def _sleep(receiver: Receiver, settings: config.Settings) -> None:

@@ -41,9 +41,10 @@ from hub import clock, config, holder
 from hub.bus.port import Delivery, Fate, Message
 from hub.bus.topology import Topology, exchange_name, matches
 from hub.database import UtcTime, in_seconds, now, open_engine, reading, writing
-from hub.errors import BusLost, DependencyDown
+from hub.errors import BusLost, BusMissing, DependencyDown, NotPrepared
 
 LEASE_SECONDS = 30.0
+LOOK_AROUND_SECONDS = 1.0
 POLL_SECONDS = (0.01, 0.2)
 
 _metadata = MetaData()
@@ -127,11 +128,7 @@ class EmbeddedBus:
         return EmbeddedPublisher(self._engine, self._exchange)
 
     def subscribe(self, queue: str) -> EmbeddedSubscription:
-        """A reader of one queue; BusLost where the queue does not exist."""
-        with reading(self._engine) as connection:
-            known = connection.execute(select(exists().where(_bindings.c.queue == queue))).scalar()
-        if not known:
-            raise BusLost(f"there is no queue {queue}: run hub topology apply")
+        """A reader of one queue; BusMissing where the queue does not exist."""
         return EmbeddedSubscription(self._engine, queue)
 
     def close(self) -> None:
@@ -187,12 +184,14 @@ class EmbeddedSubscription:
         self._engine = engine
         self._queue = queue
         self._holder = f"{holder.me()}.{id(self):x}"
-        self._release(*self._dead_holders())
+        self._looked = float("-inf")
+        self._look_around()
 
     def receive(self, limit: int, wait_seconds: float) -> list[Delivery]:
         """Up to `limit` deliveries, oldest first; polls fast at first and then ever more slowly."""
         deadline, pause = clock.monotonic() + wait_seconds, POLL_SECONDS[0]
         while not (ready := self._anything()) and clock.monotonic() + pause < deadline:
+            self._look_around()
             time.sleep(pause)
             pause = min(pause * 1.5, POLL_SECONDS[1])
         return self._claim(limit) if ready else []
@@ -207,6 +206,13 @@ class EmbeddedSubscription:
     def close(self) -> None:
         """Give back what is held."""
         self._release(self._holder)
+
+    def _look_around(self) -> None:
+        """Now and then: whether the queue is still there, and whether somebody died who held a part of it."""
+        if clock.monotonic() - self._looked > LOOK_AROUND_SECONDS:
+            self._looked = clock.monotonic()
+            _check_queue(self._engine, self._queue)
+            self._release(*self._dead_holders())
 
     def _anything(self) -> bool:
         with _bus_lost(), reading(self._engine) as connection:
@@ -245,6 +251,12 @@ class EmbeddedSubscription:
         return self._here() & (_deliveries.c.holder == self._holder)
 
 
+def _check_queue(engine: Engine, queue: str) -> None:
+    with _bus_lost(), reading(engine) as connection:
+        if not connection.execute(select(exists().where(_bindings.c.queue == queue))).scalar():
+            raise BusMissing(f"there is no queue {queue}: run hub topology apply")
+
+
 def _free() -> ColumnElement[bool]:
     return _deliveries.c.lease_until.is_(None) | (_deliveries.c.lease_until < now())
 
@@ -271,5 +283,9 @@ def _delivery(row: Any, redelivered: bool) -> Delivery:
 def _bus_lost() -> Iterator[None]:
     try:
         yield
+    except NotPrepared as error:
+        raise BusMissing("the embedded bus has no queues yet: run hub topology apply") from error
+    except BusMissing:
+        raise
     except DependencyDown as error:
         raise BusLost(f"embedded bus: {error}") from error

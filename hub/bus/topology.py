@@ -73,18 +73,35 @@ def matches(pattern: str, key: str) -> bool:
 
 
 def render(plan: Topology, vhost: str = "hub") -> str:
-    """The topology as a RabbitMQ definitions file. Users come without a password: give each one with rabbitmqctl."""
-    definitions = {
-        "vhosts": [{"name": vhost}],
+    """The definitions of a new broker: users with least rights, exchanges, queues and bindings.
+
+    Users come without a password: give each one with rabbitmqctl. RabbitMQ takes a user's password away whenever it
+    imports the user again, so a broker in use gets `render_queues` instead.
+    """
+    users = {
         "users": [_user(name) for name in ("relay", *(queue.reader for queue in plan.queues), "monitor", "deployer")],
         "permissions": [*_permissions(plan, vhost)],
         "topic_permissions": [
             {"user": "relay", "vhost": vhost, "exchange": plan.exchange, "write": "^order\\.", "read": "^$"}
         ],
+    }
+    return _text({"vhosts": [{"name": vhost}], **users, **_definitions(plan, vhost)})
+
+
+def render_queues(plan: Topology, vhost: str = "hub") -> str:
+    """Exchanges, queues and bindings alone, to be imported into a broker in use as often as you like."""
+    return _text({"vhosts": [{"name": vhost}], **_definitions(plan, vhost)})
+
+
+def _definitions(plan: Topology, vhost: str) -> dict[str, Any]:
+    return {
         "exchanges": [_exchange(plan.exchange, "topic", vhost), _exchange(plan.dead_exchange, "direct", vhost)],
         "queues": [*_queues(plan, vhost)],
         "bindings": [*_bindings(plan, vhost)],
     }
+
+
+def _text(definitions: dict[str, Any]) -> str:
     return json.dumps(definitions, indent=2) + "\n"
 
 

@@ -19,7 +19,10 @@ ProbePort = Annotated[int | None, typer.Option(min=0, max=65535, help=_PROBE_HEL
 
 
 @app.command(rich_help_panel="Daemons")
-def api(host: str | None = None, port: Annotated[int | None, typer.Option(min=0, max=65535)] = None) -> None:
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: HUB_API__HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: HUB_API__PORT.")] = None,
+) -> None:
     """Serve the OMS over HTTP."""
     settings = config.load(api__host=host, api__port=port)
     logs.configure(settings.log, "hub-api")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from hub import config, wiring
@@ -34,6 +36,11 @@ def diff() -> None:
 
 
 @app.command()
-def render() -> None:
+def render(
+    users: Annotated[
+        bool, typer.Option(help="With users and rights, for a new broker: an import resets passwords.")
+    ] = True,
+) -> None:
     """The RabbitMQ definitions file on stdout, for `rabbitmqctl import_definitions`."""
-    typer.echo(plan.render(wiring.topology_of(config.load())), nl=False)
+    make = plan.render if users else plan.render_queues
+    typer.echo(make(wiring.topology_of(config.load())), nl=False)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hub import config
-from hub.bus.topology import render, topology
+from hub.bus.topology import render, render_queues, topology
 from hub.errors import HubError
 from hub.schemas import json_schemas
 
@@ -35,6 +35,7 @@ def generated() -> Mapping[Path, str]:
     """Every generated file of the project and its content."""
     makers: dict[Path, Callable[[], str]] = {
         ROOT / "rabbitmq" / "definitions.json": lambda: render(topology(config.SYSTEMS)),
+        ROOT / "rabbitmq" / "queues.json": lambda: render_queues(topology(config.SYSTEMS)),
     }
     schemas = {ROOT / "hub" / "schemas" / "published" / name: text for name, text in json_schemas.schemas().items()}
     return {path: make() for path, make in makers.items()} | schemas

@@ -21,7 +21,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    collate,
     delete,
     event,
     func,
@@ -39,15 +38,15 @@ from hub.database import (
     batch_of,
     insert_into,
     insert_rows,
-    is_postgres,
+    joined_by_order,
     now,
     open_engine,
     reading,
     writing,
 )
 from hub.database import ping as ping_database
-from hub.errors import DependencyDown, Rejected, SystemFailure, Unreachable
-from hub.schemas.facts import OrderFacts, facts_of
+from hub.errors import DependencyDown, NotPrepared, Rejected, SystemFailure, Unreachable
+from hub.schemas.facts import HEAD, LINE, OrderFacts, facts_of, facts_of_rows
 
 metadata = MetaData()
 
@@ -116,8 +115,6 @@ for _dialect, _statements in _TRIGGERS.items():
     for _statement in _statements:
         event.listen(hub_orders, "after_create", DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]
 
-_FACTS = [hub_orders.c[name] for name in OrderFacts.__dataclass_fields__]
-
 
 class InterfaceTables:
     """One system behind interface tables."""
@@ -131,19 +128,20 @@ class InterfaceTables:
         """One transaction for the batch. A row that the tables refuse is searched for by halving, and fails alone."""
         try:
             return list(self._write(wanted))
+        except NotPrepared:
+            return [Unreachable(f"{self.name}: no interface tables; run hub systems create {self.name}")] * len(wanted)
         except DependencyDown as error:
             return [Unreachable(f"{self.name}: {error}")] * len(wanted)
         except ProgrammingError as error:
-            return [Unreachable(f"{self.name}: {_said(error)}; run hub systems create {self.name}")] * len(wanted)
+            return [Unreachable(f"{self.name}: the interface tables are not ours: {_said(error)}")] * len(wanted)
         except (DataError, IntegrityError) as error:
             return self._halved(wanted, Rejected(_said(error)))
 
     def facts(self) -> Iterator[OrderFacts]:
-        """Every order in the tables, sorted by order number."""
-        number = collate(hub_orders.c.order_no, "C") if is_postgres(self._engine) else hub_orders.c.order_no
+        """Every order as its rows and lines really are, sorted by order number."""
+        query = joined_by_order(self._engine, hub_orders, hub_order_lines, HEAD, LINE)
         with reading(self._engine) as connection:
-            rows = connection.execution_options(yield_per=1000).execute(select(*_FACTS).order_by(number))
-            yield from (OrderFacts(*row) for row in rows)
+            yield from facts_of_rows(connection.execution_options(yield_per=2000).execute(query))
 
     def effects(self) -> int:
         """Rows of the system's own journal."""

@@ -81,7 +81,12 @@ def want(connection: Connection, system: str, received: Sequence[tuple[Event, De
         where=ledger.c.wanted_version < given.excluded.wanted_version,
     ).returning(ledger.c.wanted_event_id)
     ids = set(connection.execute(raised).scalars())
-    insert_rows(connection, journal, [_received_row(system, event, ids) for event, _ in received])
+    first = {event.id: position for position, (event, _) in reversed([*enumerate(received)])}
+    rows = [
+        _received_row(system, event, event.id in ids and first[event.id] == position)
+        for position, (event, _) in enumerate(received)
+    ]
+    insert_rows(connection, journal, rows)
     return len(ids)
 
 
@@ -156,16 +161,19 @@ def record_parked(connection: Connection, system: str, token: str, parked: Seque
         "attempt": case((newer, 0), else_=batch.c.attempt),
         "last_error": batch.c.last_error,
     }
-    connection.execute(put_aside.values(values | _NO_LEASE))
-    insert_rows(connection, journal, [_trace(system, entry, "parked") for entry, _ in parked])
+    told = put_aside.values(values | _NO_LEASE).returning(ledger.c.order_no, ledger.c.parked_reason)
+    waiting = {order_no for order_no, reason in connection.execute(told) if reason is not None}
+    insert_rows(
+        connection, journal, [_trace(system, entry, "parked") for entry, _ in parked if entry.order_no in waiting]
+    )
 
 
 def keep_dead(connection: Connection, queue: str, delivery: Delivery, error: Undecodable) -> None:
     """Keep bytes that are no event, raw, once however often they are delivered."""
     row = {
         "queue": queue,
-        "message_id": delivery.message_id[:128],
-        "routing_key": delivery.routing_key,
+        "message_id": _printable(delivery.message_id)[:128],
+        "routing_key": _printable(delivery.routing_key)[:255],
         "headers": json.dumps(dict(delivery.headers)),
         "body_base64": base64.b64encode(delivery.body).decode(),
         "body_hash": hashlib.sha256(delivery.body).hexdigest(),
@@ -217,6 +225,11 @@ def entries(connection: Connection, order_no: str) -> list[dict[str, object]]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def _printable(text: str) -> str:
+    # Dead bytes come with any header; the exact ones are of no use, a store that refuses them would stop the receiver.
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
 def _version(received: tuple[Event, Delivery]) -> int:
     return received[0].order.version
 
@@ -232,9 +245,8 @@ def _wanted_row(system: str, event: Event, delivery: Delivery) -> dict[str, obje
     }
 
 
-def _received_row(system: str, event: Event, raised: set[str]) -> dict[str, object]:
-    what = "wanted" if event.id in raised else "seen"
-    return _row(system, event.subject, event.order.version, event.id, what)
+def _received_row(system: str, event: Event, raised: bool) -> dict[str, object]:
+    return _row(system, event.subject, event.order.version, event.id, "wanted" if raised else "seen")
 
 
 def _applied_rows(system: str, entry: Entry, outcome: Done) -> list[dict[str, object]]:

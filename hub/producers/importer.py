@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -34,8 +35,10 @@ ACTOR = "import"
 _VERBS = {row.change: row.verb for row in TRANSITIONS}
 
 
-def _fen(value: object) -> object:
-    return fen_from_yuan(value) if isinstance(value, str) else value
+def _fen(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError('must be decimal text in yuan, such as "168.00"')  # noqa: TRY004 - pydantic names the field for this
+    return fen_from_yuan(value)
 
 
 class ImportedLine(Strict):
@@ -114,7 +117,7 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         with opened(path, "rt", encoding="utf-8", errors="surrogateescape") as file:
             yield from (line.rstrip("\n") for line in file)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise NotFound(f"{path}: cannot be read: {error}") from error
 
 
@@ -181,10 +184,18 @@ def _lacking(connection: Connection, each: Numbered) -> list[Changed]:
     known = orders.find(connection, each.new.channel, each.new.shop, each.new.channel_order_no)
     changes = [_created(each)] if known is None else []
     order = changes[0].order if known is None else _present(connection, known, each)
-    for change, moment in each.history[order.version :]:
-        changes.append(orders.following(order, _VERBS[change], _act(moment)))
+    for position in range(order.version, len(each.history)):
+        changes.append(_step(order, each, position))
         order = changes[-1].order
     return changes
+
+
+def _step(order: Order, each: Numbered, position: int) -> Changed:
+    change, moment = each.history[position]
+    try:
+        return orders.following(order, _VERBS[change], _act(moment))
+    except Refused as error:
+        raise Refused(f"history.{position}: {error}") from error
 
 
 def _created(each: Numbered) -> Changed:

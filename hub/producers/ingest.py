@@ -20,6 +20,7 @@ from hub.oms import orders
 from hub.oms.orders import Act
 from hub.oms.requests import Answer, Request, once
 from hub.oms.tokens import Caller
+from hub.schemas.lifecycle import rows_for
 from hub.schemas.order import NewOrder, Order
 
 _AGAIN = {"40001", "40P01"}
@@ -35,6 +36,7 @@ class Accepted:
 
 def place(engine: Engine, caller: Caller, request_id: str, new: NewOrder) -> Accepted:
     """Take a new order in. RoleRefused, Refused, RequestConflict and RequestRunning leave everything as it is."""
+    rows_for("create", caller.role)
     _may_touch(caller, new.channel)
     act = Act(caller.name, caller.role, request_id)
     body = _canonical({"create": new.model_dump(mode="json")})
@@ -43,6 +45,7 @@ def place(engine: Engine, caller: Caller, request_id: str, new: NewOrder) -> Acc
 
 def change(engine: Engine, caller: Caller, request_id: str, order_no: str, verb: str, reason: str | None) -> Accepted:  # noqa: PLR0913
     """Carry out a verb on an order, under the same promises as `place`."""
+    rows_for(verb, caller.role)
     act = Act(caller.name, caller.role, request_id, reason)
     body = _canonical({"order_no": order_no, "verb": verb, "reason": reason})
 

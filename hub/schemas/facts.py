@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -40,6 +43,21 @@ def facts_of(order: Order) -> OrderFacts:
         order.total,
         lines_hash(order.lines),
     )
+
+
+HEAD = tuple(field.name for field in fields(OrderFacts) if field.name != "lines_hash")
+"""The columns of an order's own row that count."""
+
+LINE = tuple(OrderLine.model_fields)
+"""The columns of a line that count."""
+
+
+def facts_of_rows(rows: Iterable[Sequence[Any]]) -> Iterator[OrderFacts]:
+    """Facts from a join of orders with their lines, `HEAD` and then `LINE` columns, sorted by order and line."""
+    for head, group in groupby(rows, key=lambda row: tuple(row[: len(HEAD)])):
+        lines = (dict(zip(LINE, row[len(HEAD) :], strict=True)) for row in group if row[len(HEAD)] is not None)
+        found = lines_hash([OrderLine.model_construct(**line) for line in lines])
+        yield OrderFacts(*(*head, found))
 
 
 def lines_hash(lines: list[OrderLine]) -> str:

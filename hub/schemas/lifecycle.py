@@ -76,20 +76,26 @@ VERBS = tuple(dict.fromkeys(row.verb for row in TRANSITIONS if row.verb != "crea
 
 def transition(verb: str, status: Status | None, role: Role, reason: str | None = None) -> Transition:
     """The row for a verb in a status; Refused where there is none, RoleRefused where the role may not."""
-    rows = [row for row in TRANSITIONS if row.verb == verb]
-    if not rows:
-        raise BadInput(f"verb: {verb[:32]} is none; known are create, {', '.join(VERBS)}")
+    rows = rows_for(verb, role)
     here = next((row for row in rows if status in row.sources), None)
-    if role not in {allowed for row in rows for allowed in row.roles}:
-        raise RoleRefused(f"role {role} may not {verb} an order; {_listed(rows[0].roles)} may")
     if here is None:
         sources = tuple(str(source) for row in rows for source in row.sources)
         raise Refused(f"an order that is {status} cannot {verb}: that needs {_listed(sources)}")
     if role not in here.roles:
         raise RoleRefused(f"role {role} may not {verb} an order that is {status}; {_listed(here.roles)} may")
-    if here.needs_reason and not reason:
+    if here.needs_reason and not (reason or "").strip():
         raise BadInput(f"reason: {verb} needs a reason; say why in a few words")
     return here
+
+
+def rows_for(verb: str, role: Role) -> list[Transition]:
+    """The rows of a verb; BadInput where there are none, RoleRefused where the role may not in any status."""
+    rows = [row for row in TRANSITIONS if row.verb == verb]
+    if not rows:
+        raise BadInput(f"verb: {verb[:32]} is none; known are create, {', '.join(VERBS)}")
+    if role not in {allowed for row in rows for allowed in row.roles}:
+        raise RoleRefused(f"role {role} may not {verb} an order; {_listed(rows[0].roles)} may")
+    return rows
 
 
 def next_verbs(status: Status) -> list[str]:

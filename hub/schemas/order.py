@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hub.schemas.money import MAX_FEN
 from hub.schemas.text import Code, Line, Moment, Note, Sku, Slug
 
+MAX_ORDER_BYTES = 240 * 1024
+"""An event of 256 KiB holds an order of this size with everything around it."""
+
 Fen = Annotated[int, Field(ge=0, le=MAX_FEN, description="amount in fen (1/100 yuan)")]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1, description="1, 2, 3 … of one order, without holes")]
 
@@ -91,9 +94,11 @@ class NewOrder(OrderContent):
     """An order as it is handed over, before the OMS gave it a number. Its total is the sum of its lines."""
 
     @model_validator(mode="after")
-    def _total_is_bounded(self) -> Self:
+    def _is_bounded(self) -> Self:
         if (total := lines_total(self.lines)) > MAX_FEN:
             raise ValueError(f"lines add up to {total} fen, more than {MAX_FEN}")
+        if (size := len(self.model_dump_json().encode())) > MAX_ORDER_BYTES:
+            raise ValueError(f"order of {size} bytes is over the limit of {MAX_ORDER_BYTES}; split it")
         return self
 
 

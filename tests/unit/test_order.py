@@ -237,3 +237,8 @@ def test_a_masked_receiver_keeps_the_family_name_and_the_ends_of_the_phone() -> 
 @pytest.mark.parametrize("phone", ["1", "1234567", "密"])
 def test_a_short_phone_is_masked_whole(phone: str) -> None:
     assert make_receiver(phone=phone).masked().phone == "****"
+
+
+def test_an_order_too_large_for_the_bus_is_refused() -> None:
+    with pytest.raises(ValidationError, match="over the limit of 245760; split it"):
+        make_new_order(lines=[make_line(name="茶" * 256)] * 1000)

@@ -13,7 +13,7 @@ from hub.bus.rabbit.link import nodes_of, translated
 from hub.bus.rabbit.publisher import RabbitPublisher
 from hub.bus.rabbit.subscription import RabbitSubscription
 from hub.bus.topology import Topology, exchange_name, queue_arguments
-from hub.errors import BusRefused
+from hub.errors import BusMissing
 
 _DEAD_QUEUE = {"x-queue-type": "quorum"}
 
@@ -43,8 +43,9 @@ class RabbitBus:
 
     def missing(self, topology: Topology) -> list[str]:
         """Exchanges and queues of the topology that the broker does not have."""
-        lacking = [] if self._there("exchange", topology.exchange) else [f"exchange {topology.exchange}"]
-        return lacking + [f"queue {queue.name}" for queue in topology.queues if not self._there("queue", queue.name)]
+        named = [("exchange", name) for name in (topology.exchange, topology.dead_exchange)]
+        named += [("queue", name) for queue in topology.queues for name in (queue.name, queue.dead)]
+        return [f"{kind} {name}" for kind, name in named if not self._there(kind, name)]
 
     def remove(self, topology: Topology) -> None:
         """Delete what the topology names."""
@@ -84,7 +85,7 @@ class RabbitBus:
         try:
             with self._admin() as channel:
                 getattr(channel, f"{kind}_declare")(name, passive=True)
-        except BusRefused:
+        except BusMissing:
             return False
         return True
 

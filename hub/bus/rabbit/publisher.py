@@ -34,6 +34,8 @@ class RabbitPublisher:
         """
         if self._link.failure is not None:
             raise self._link.failure
+        if not messages:
+            return []
         batch = self._batch = _Batch(messages, self._next_tag)
         self._next_tag += len(messages)
         self._link.call(lambda: self._send(batch, 0))
@@ -88,8 +90,10 @@ class _Batch:
         """Take in a confirm for one tag, or for every tag up to it."""
         index = tag - self._first_tag
         for position in range(self._settled_below if multiple else index, index + 1):
-            self._open -= self._fates[position] is Fate.UNKNOWN
-            self._fates[position] = fate
+            # What was refused by itself stays refused when a later word covers all before it.
+            if self._fates[position] is Fate.UNKNOWN:
+                self._fates[position] = fate
+                self._open -= 1
         if multiple:
             self._settled_below = index + 1
         if self._open == 0:

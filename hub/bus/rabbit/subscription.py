@@ -41,7 +41,8 @@ class RabbitSubscription:
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Settle these: with one frame where they follow what was settled last. A lost connection shows later."""
         tags = [delivery.tag for delivery in deliveries]
-        self._link.call(lambda: self._acknowledge(tags))
+        if tags:
+            self._link.call(lambda: self._acknowledge(tags))
 
     def close(self) -> None:
         """Disconnect; what was not settled goes back to the queue in its order."""

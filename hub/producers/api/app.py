@@ -51,7 +51,7 @@ class HistoryStep(BaseModel):
     to_status: str
     actor: str
     role: str
-    reason: str | None
+    reason: str | None = None
     occurred_at: datetime
 
 

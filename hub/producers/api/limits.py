@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.producers.api.problems import problem
@@ -25,7 +26,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await self._body(scope, receive)
+        try:
+            body = await self._body(scope, receive)
+        except ClientDisconnect:
+            return
         if body is None:
             await problem(413, f"body is over the limit of {self._most} bytes")(scope, receive, send)
             return
@@ -37,6 +41,8 @@ class BodyLimit:
         body, more = b"", True
         while more and len(body) <= self._most:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
             body += message.get("body", b"")
             more = message.get("more_body", False)
         return body if len(body) <= self._most else None

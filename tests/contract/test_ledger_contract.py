@@ -1,0 +1,548 @@
+"""What the ledger promises the two loops of a consumer, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as generated
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hub import clock, holder, migrations
+from hub.bus.port import Delivery
+from hub.consumers import ledger
+from hub.consumers.ledger import Entry, Standing
+from hub.consumers.outcome import Done, Park, ParkedReason, Retry
+from hub.consumers.system import Receipt
+from hub.database import in_seconds, reading, writing
+from hub.errors import Undecodable
+from hub.schemas.envelope import Event
+from hub.schemas.registry import decode
+from hub.tables import dead_letters, journal, metadata
+from hub.tables import ledger as entries
+from tests.builders import make_body
+from tests.support import count, delivery_of, engine_on, event_at
+
+ROOT = Path(__file__).parents[2]
+NUMBERS = [f"SO-{number:03}" for number in range(100)]
+REJECTED = Park(ParkedReason.REJECTED, 1, "receiver_phone: too long")
+GAVE_UP = Park(ParkedReason.GAVE_UP, 8, "no clear answer")
+NO_EVENT = Delivery(7, "m-1", "order.paid.jd", b"\xff\xfe no event \x00", {"note": "已付款"}, redelivered=False)
+NOT_JSON = Undecodable("not_json", "body is not a JSON object")
+
+
+class TestWanting:
+    def test_an_event_is_wanted_as_it_came(self, engine: Engine) -> None:
+        assert wanted(engine, event_at(2)) == 1
+        entry = claimed(engine)[0]
+        assert (entry.order_no, entry.wanted_version, entry.applied_version, entry.attempt) == ("SO-1", 2, 0, 0)
+        assert decode(entry.wanted_body.encode()) == event_at(2)
+        assert entry.wanted_at == event_at(2).recordedtime
+        assert traced(engine) == [(2, "wanted")]
+
+    def test_a_newer_version_takes_the_place_of_an_older(self, engine: Engine) -> None:
+        assert [wanted(engine, event_at(version)) for version in (1, 2, 4)] == [1, 1, 1]
+        entry = claimed(engine)[0]
+        assert (entry.wanted_version, entry.wanted_event_id) == (4, "event-SO-1-4")
+
+    @pytest.mark.parametrize("version", [1, 2, 3])
+    def test_duplicates_and_older_events_change_nothing(self, engine: Engine, version: int) -> None:
+        wanted(engine, event_at(3))
+        before = rows(engine)
+        assert wanted(engine, event_at(version)) == 0
+        assert rows(engine) == before
+        assert traced(engine) == [(3, "wanted"), (version, "seen")]
+
+    def test_a_batch_may_come_in_any_order_and_hold_anything_twice(self, engine: Engine) -> None:
+        events = [event_at(version, number) for number in NUMBERS[:10] for version in (2, 3, 1, 3, 2)]
+        assert wanted(engine, *events) == 10
+        assert {entry.wanted_version for entry in claimed(engine)} == {3}
+        assert standing(engine) == Standing(wanted=30, behind=30)
+
+    def test_an_event_that_stands_twice_in_a_batch_is_wanted_once(self, engine: Engine) -> None:
+        wanted(engine, event_at(2), event_at(2))
+        assert traced(engine) == [(2, "wanted"), (2, "seen")]
+
+    def test_systems_have_entries_of_their_own(self, engine: Engine) -> None:
+        wanted(engine, event_at(2), system="crm")
+        wanted(engine, event_at(1), system="wms")
+        assert [entry.wanted_version for entry in claimed(engine, system="wms")] == [1]
+        assert standing(engine, "crm") == Standing(wanted=2, behind=2)
+
+    def test_receivers_that_bring_the_same_at_once_raise_it_once(self, engine: Engine) -> None:
+        events = [event_at(3, number) for number in NUMBERS[:30]]
+        with ThreadPoolExecutor(4) as pool:
+            raised = list(pool.map(lambda _: wanted(engine, *events), range(4)))
+        assert sum(raised) == 30
+        assert Counter(what for _, what in traced(engine)) == {"wanted": 30, "seen": 90}
+
+    def test_an_event_of_a_later_minor_version_is_taken(self, engine: Engine) -> None:
+        later = json.loads(make_body()) | {"extension": "from the future"}
+        body = json.dumps(later).encode()
+        with writing(engine) as connection:
+            event = decode(body)
+            assert (
+                ledger.want(connection, "erp", [(event, Delivery(1, event.id, "k", body, {}, redelivered=False))]) == 1
+            )
+
+    @pytest.mark.parametrize("field", ["id", "correlationid"])
+    def test_an_event_that_no_store_could_keep_is_not_an_event(self, field: str) -> None:
+        body = json.dumps(json.loads(make_body()) | {field: "a\x00b"}).encode()
+        with pytest.raises(Undecodable):
+            decode(body)
+
+
+class TestClaiming:
+    def test_nothing_is_claimed_where_nothing_is_behind(self, engine: Engine) -> None:
+        wanted(engine, event_at(2))
+        done(engine, "a", claimed(engine, "a"))
+        wanted(engine, event_at(1), event_at(2))
+        assert claimed(engine) == []
+
+    def test_no_more_is_claimed_than_the_limit_and_the_longest_due_first(self, engine: Engine) -> None:
+        for number in ("SO-3", "SO-1", "SO-2"):
+            wanted(engine, event_at(1, number))
+            time.sleep(0.005)
+        batches = [[entry.order_no for entry in claimed(engine, token, limit=1)] for token in "abcd"]
+        assert batches == [["SO-3"], ["SO-1"], ["SO-2"], []]
+
+    def test_two_claimers_never_share_an_order(self, engine: Engine) -> None:
+        wanted(engine, *(event_at(1, number) for number in NUMBERS))
+        with ThreadPoolExecutor(8) as pool:
+            batches = list(pool.map(lambda token: claimed(engine, str(token), limit=9), range(16)))
+        orders = [entry.order_no for batch in batches for entry in batch]
+        assert len(orders) == len(set(orders))
+        orders += [entry.order_no for entry in claimed(engine, "rest", limit=100)]
+        assert sorted(orders) == NUMBERS
+
+    def test_a_claimed_order_is_not_claimed_again_though_a_newer_version_came(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        claimed(engine, "a")
+        wanted(engine, event_at(2))
+        assert claimed(engine, "b") == []
+
+    def test_an_expired_lease_is_claimed_again(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        claimed(engine, "a", lease_seconds=0.1)
+        time.sleep(0.2)
+        assert [entry.order_no for entry in claimed(engine, "b")] == ["SO-1"]
+
+    @pytest.mark.parametrize("late", ["done", "retry", "parked"])
+    def test_a_late_holder_records_nothing(self, engine: Engine, late: str) -> None:
+        wanted(engine, event_at(1))
+        old = claimed(engine, "a", lease_seconds=0.01)
+        time.sleep(0.05)
+        assert len(claimed(engine, "b")) == 1
+        before = rows(engine), traced(engine)
+        recorders = {"done": done, "retry": retried, "parked": parked}
+        recorders[late](engine, "a", old)
+        assert (rows(engine), traced(engine)) == before
+
+    def test_what_a_killed_process_held_is_free_at_once_and_what_a_living_holds_is_not(self, engine: Engine) -> None:
+        command = [sys.executable, "-c", "from hub import holder; print(holder.me())"]
+        dead = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        for number, whose in (
+            ("SO-1", f"{dead}.1f.0"),
+            ("SO-2", f"{holder.me()}.1f.0"),
+            ("SO-3", "elsewhere.7.1.1f.0"),
+        ):
+            wanted(engine, event_at(1, number))
+            claimed(engine, whose)
+        with writing(engine) as connection:
+            ledger.free_dead(connection, "erp")
+        assert [entry.order_no for entry in claimed(engine, "next")] == ["SO-1"]
+
+
+class TestRecording:
+    def test_what_is_done_is_applied_and_what_was_overtaken_is_journalled(self, engine: Engine) -> None:
+        wanted(engine, event_at(1), event_at(4))
+        done(engine, "a", claimed(engine, "a"), external_ref="ERP-77")
+        assert standing(engine) == Standing(wanted=4, applied=1, superseded=3)
+        assert traced(engine)[2:] == [(1, "superseded"), (2, "superseded"), (3, "superseded"), (4, "applied")]
+        assert shown(engine)["external_ref"] == "ERP-77"
+
+    def test_an_effect_whose_record_a_crash_took_is_counted_when_it_is_found(self, engine: Engine) -> None:
+        wanted(engine, event_at(2))
+        claimed(engine, "crashed", lease_seconds=0.01)
+        wanted(engine, event_at(5))
+        time.sleep(0.05)
+        done(engine, "b", claimed(engine, "b"), found=2)
+        assert standing(engine) == Standing(wanted=5, applied=2, superseded=3)
+        assert traced(engine)[2:] == [(3, "superseded"), (4, "superseded"), (5, "applied")]
+
+    def test_a_body_is_kept_as_long_as_it_is_wanted_and_no_longer(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        first = claimed(engine, "a")
+        wanted(engine, event_at(2))
+        done(engine, "a", first)
+        assert decode(shown(engine)["wanted_body"].encode()) == event_at(2)
+        done(engine, "b", claimed(engine, "b"))
+        assert shown(engine)["wanted_body"] is None
+        wanted(engine, event_at(3))
+        assert [decode(entry.wanted_body.encode()) for entry in claimed(engine, "c")] == [event_at(3)]
+
+    def test_a_version_that_came_meanwhile_is_claimed_next(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        entries_at_work = claimed(engine, "a")
+        wanted(engine, event_at(2))
+        done(engine, "a", entries_at_work)
+        assert standing(engine) == Standing(wanted=2, applied=1, behind=1)
+        assert [(entry.applied_version, entry.wanted_version) for entry in claimed(engine, "b")] == [(1, 2)]
+
+    def test_recording_again_changes_nothing(self, engine: Engine) -> None:
+        wanted(engine, event_at(2))
+        batch = claimed(engine, "a")
+        done(engine, "a", batch)
+        before = rows(engine), traced(engine)
+        done(engine, "a", batch)
+        done(engine, "a", [])
+        assert (rows(engine), traced(engine)) == before
+
+    def test_a_retry_waits_and_keeps_the_count_of_attempts(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"), after_seconds=0.3, attempt=3)
+        assert claimed(engine, "b") == []
+        time.sleep(0.4)
+        assert [entry.attempt for entry in claimed(engine, "b")] == [3]
+        assert shown(engine)["last_error"] == "no answer"
+
+    def test_a_newer_version_does_not_wait_for_the_retry_of_an_older(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"), after_seconds=600)
+        wanted(engine, event_at(2))
+        assert [entry.wanted_version for entry in claimed(engine, "b")] == [2]
+
+    def test_success_forgets_attempts_and_errors(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"), after_seconds=-1, attempt=5)
+        done(engine, "b", claimed(engine, "b"))
+        row = shown(engine)
+        assert (row["attempt"], row["last_error"], row["lease_token"]) == (0, None, None)
+
+    def test_receivers_and_workers_at_once_never_block_each_other_for_ever(self, engine: Engine) -> None:
+        def receive(turn: int) -> None:
+            for version in range(1, 7):
+                numbers = NUMBERS[:30] if turn % 2 else NUMBERS[29::-1]
+                wanted(engine, *(event_at(version, number) for number in numbers))
+
+        def work(turn: int) -> None:
+            for step in range(12):
+                token = f"{turn}.{step}"
+                if batch := claimed(engine, token, limit=20)[:: 1 if turn % 2 else -1]:
+                    finish(token, batch)
+
+        def finish(token: str, batch: list[Entry]) -> None:
+            outcomes = [(entry, Done(Receipt(entry.wanted_version, entry.applied_version))) for entry in batch]
+            with writing(engine) as connection:
+                ledger.lock(connection, "erp", [entry.order_no for entry in batch])
+                ledger.record_done(connection, "erp", token, outcomes)
+
+        with ThreadPoolExecutor(6) as pool:
+            running = [pool.submit(do, turn) for turn in range(3) for do in (receive, work)]
+            assert [each.exception() for each in running] == [None] * 6
+        while batch := claimed(engine, "rest"):
+            done(engine, "rest", batch)
+        assert {row["applied_version"] for row in rows(engine)} == {6}
+
+    def test_the_database_refuses_more_applied_than_wanted(self, engine: Engine) -> None:
+        wanted(engine, event_at(2))
+        with pytest.raises(IntegrityError, match="forward"), writing(engine) as connection:
+            connection.execute(update(entries).values(applied_version=3))
+
+
+class TestParking:
+    @pytest.mark.parametrize("park", [REJECTED, GAVE_UP])
+    def test_a_parked_order_is_left_alone_and_counted(self, engine: Engine, park: Park) -> None:
+        wanted(engine, event_at(3), event_at(1, "SO-2"))
+        parked(engine, "a", [entry for entry in claimed(engine, "a") if entry.order_no == "SO-1"], park)
+        assert claimed(engine, "b") == []
+        assert standing(engine) == Standing(wanted=4, parked=3, behind=1)
+        with reading(engine) as connection:
+            assert (ledger.backlog(connection, "erp").behind, ledger.backlog(connection, "erp").parked) == (1, 1)
+
+    def test_a_newer_version_frees_an_order_that_was_rejected(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        parked(engine, "a", claimed(engine, "a"), REJECTED)
+        wanted(engine, event_at(2))
+        assert [(entry.wanted_version, entry.attempt) for entry in claimed(engine, "b")] == [(2, 0)]
+
+    def test_a_newer_version_does_not_free_an_order_that_was_given_up(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        parked(engine, "a", claimed(engine, "a"), GAVE_UP)
+        wanted(engine, event_at(2))
+        assert claimed(engine, "b") == []
+        assert standing(engine) == Standing(wanted=2, parked=2)
+
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_the_rejected_version_itself_and_older_ones_free_nothing(self, engine: Engine, version: int) -> None:
+        wanted(engine, event_at(2))
+        parked(engine, "a", claimed(engine, "a"), REJECTED)
+        wanted(engine, event_at(version))
+        assert claimed(engine, "b") == []
+
+    def test_an_order_is_not_parked_for_a_version_that_is_no_longer_wanted(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        batch = claimed(engine, "a")
+        wanted(engine, event_at(2))
+        parked(engine, "a", batch, GAVE_UP)
+        assert standing(engine) == Standing(wanted=2, behind=2)
+        assert [(entry.wanted_version, entry.attempt) for entry in claimed(engine, "b")] == [(2, 0)]
+        assert (1, "parked") not in traced(engine)
+
+
+class TestDeadLetters:
+    def test_bytes_that_are_no_event_are_kept_raw_and_once(self, engine: Engine) -> None:
+        for _ in range(3):
+            keep(engine, NO_EVENT)
+        with reading(engine) as connection:
+            row = connection.execute(select(dead_letters)).one()
+        assert base64.b64decode(row.body_base64) == NO_EVENT.body
+        assert json.loads(row.headers) == NO_EVENT.headers
+        assert (row.queue, row.message_id, row.reason) == ("q.erp", "m-1", "not_json")
+
+    def test_each_queue_and_each_body_has_a_dead_letter_of_its_own(self, engine: Engine) -> None:
+        keep(engine, NO_EVENT)
+        keep(engine, NO_EVENT, queue="q.wms")
+        keep(engine, Delivery(8, "m-1", "order.paid.jd", b"other", {}, redelivered=True))
+        assert count(engine, dead_letters) == 3
+
+    def test_names_longer_than_ours_do_no_harm(self, engine: Engine) -> None:
+        keep(engine, Delivery(1, "m" * 255, "k" * 255, b"", {"h": "x" * 10_000}, redelivered=False))
+        assert count(engine, dead_letters) == 1
+
+    def test_a_dead_letter_with_an_id_that_no_store_could_keep_is_kept(self, engine: Engine) -> None:
+        keep(engine, Delivery(1, "m\x001", "order.paid.jd", b"no event", {}, redelivered=False))
+        assert count(engine, dead_letters) == 1
+
+
+class Machine(RuleBasedStateMachine):
+    """Events in any order, claims, crashes, late workers, and a system that shows the newest it was given.
+
+    Nothing here waits: leases run out and retries fall due by the hand of the rules.
+    """
+
+    ORDERS = ("SO-1", "SO-2", "SO-3")
+    VERSIONS = range(1, 7)
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.engine = engine
+        self.delivered: dict[str, int] = {}
+        self.shown: dict[str, int] = {}
+        self.effects = 0
+        self.applied: dict[str, int] = {}
+        self.leased: set[str] = set()
+        self.at_work: list[tuple[str, list[Entry]]] = []
+        self.answered: list[tuple[str, list[tuple[Entry, Receipt]]]] = []
+        with writing(engine) as connection:
+            for table in metadata.tables.values():
+                connection.execute(table.delete())
+
+    @rule(batch=st.lists(st.tuples(st.sampled_from(ORDERS), st.sampled_from(VERSIONS)), min_size=1, max_size=6))
+    def deliver(self, batch: list[tuple[str, int]]) -> None:
+        wanted(self.engine, *(event_at(version, order) for order, version in batch))
+        for order, version in batch:
+            self.delivered[order] = max(version, self.delivered.get(order, 0))
+
+    @rule(limit=st.integers(1, 3))
+    def claim(self, limit: int) -> None:
+        token = str(clock.uuid7())
+        batch = claimed(self.engine, token, limit)
+        orders = {entry.order_no for entry in batch}
+        assert len(orders) == len(batch) <= limit
+        assert orders.isdisjoint(self.leased)
+        self.leased |= orders
+        if batch:
+            self.at_work.append((token, batch))
+
+    @precondition(lambda self: self.at_work)
+    @rule(data=st.data())
+    def apply(self, data: st.DataObject) -> None:
+        token, batch = self.taken(self.at_work, data)
+        self.answered.append((token, [(entry, self.bring(entry)) for entry in batch]))
+
+    @precondition(lambda self: self.answered)
+    @rule(data=st.data())
+    def record(self, data: st.DataObject) -> None:
+        token, receipts = self.taken(self.answered, data)
+        with writing(self.engine) as connection:
+            ledger.lock(connection, "erp", [entry.order_no for entry, _ in receipts])
+            ledger.record_done(connection, "erp", token, [(entry, Done(receipt)) for entry, receipt in receipts])
+        self.give_back([entry for entry, _ in receipts])
+
+    @precondition(lambda self: self.at_work)
+    @rule(data=st.data(), seconds=st.sampled_from([-1, 600]))
+    def fail(self, data: st.DataObject, seconds: int) -> None:
+        token, batch = self.taken(self.at_work, data)
+        retried(self.engine, token, batch, after_seconds=seconds)
+        self.give_back(batch)
+
+    @precondition(lambda self: self.at_work)
+    @rule(data=st.data(), park=st.sampled_from([REJECTED, GAVE_UP]))
+    def park(self, data: st.DataObject, park: Park) -> None:
+        token, batch = self.taken(self.at_work, data)
+        parked(self.engine, token, batch, park)
+        self.give_back(batch)
+
+    @precondition(lambda self: self.answered)
+    @rule(data=st.data())
+    def crash_before_the_record(self, data: st.DataObject) -> None:
+        self.taken(self.answered, data)
+
+    @rule()
+    def all_leases_run_out(self) -> None:
+        self.change_all(lease_until=in_seconds(-1))
+        self.leased.clear()
+
+    @rule()
+    def all_retries_fall_due(self) -> None:
+        self.change_all(due_at=in_seconds(-1))
+
+    @invariant()
+    def nothing_that_was_delivered_is_lost(self) -> None:
+        assert {row["order_no"]: row["wanted_version"] for row in rows(self.engine)} == self.delivered
+
+    @invariant()
+    def the_equation_holds(self) -> None:
+        now = standing(self.engine)
+        assert min(now.applied, now.superseded, now.parked, now.behind) >= 0
+        assert now.applied + now.superseded + now.parked + now.behind == now.wanted == sum(self.delivered.values())
+        assert now.applied <= self.effects
+
+    @invariant()
+    def every_order_goes_forward_and_the_ledger_never_ahead_of_the_system(self) -> None:
+        applied = {row["order_no"]: row["applied_version"] for row in rows(self.engine)}
+        for order, version in applied.items():
+            assert self.applied.get(order, 0) <= version <= self.shown.get(order, 0)
+        self.applied = applied
+
+    def teardown(self) -> None:
+        """Given quiet and a person who frees what is parked, the system shows the newest of everything."""
+        self.change_all(lease_until=None, due_at=in_seconds(-1), parked_reason=None)
+        while batch := claimed(self.engine, "last"):
+            done(self.engine, "last", batch, receipts=[self.bring(entry) for entry in batch])
+        assert self.shown == self.delivered
+        last = standing(self.engine)
+        assert (last.behind, last.parked) == (0, 0)
+        assert last.applied + last.superseded == last.wanted
+
+    def bring(self, entry: Entry) -> Receipt:
+        found = self.shown.get(entry.order_no, 0)
+        self.effects += entry.wanted_version > found
+        self.shown[entry.order_no] = max(found, entry.wanted_version)
+        return Receipt(self.shown[entry.order_no], found)
+
+    def give_back(self, batch: list[Entry]) -> None:
+        # Whoever came late gives nothing back: another holds the order now.
+        held = {row["order_no"] for row in rows(self.engine) if row["lease_token"] is not None}
+        self.leased -= {entry.order_no for entry in batch} - held
+
+    def taken(self, place: list[Any], data: st.DataObject) -> Any:
+        return place.pop(data.draw(st.integers(0, len(place) - 1)))
+
+    def change_all(self, **values: Any) -> None:
+        with writing(self.engine) as connection:
+            connection.execute(update(entries).values(values))
+
+
+@pytest.fixture
+def fast_engine(tmp_path: Path) -> Iterator[Engine]:
+    """SQLite where no disk is waited for."""
+    memory = Path("/dev/shm")
+    home = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path)
+    with home as folder, engine_on(f"sqlite:///{folder}/hub.db") as engine:
+        migrations.upgrade(engine)
+        yield engine
+
+
+def test_whatever_happens_the_ledger_goes_forward_and_loses_nothing(fast_engine: Engine) -> None:
+    run_state_machine_as_test(
+        lambda: Machine(fast_engine),
+        settings=generated(
+            max_examples=40,
+            stateful_step_count=30,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def wanted(engine: Engine, *events: Event, system: str = "erp") -> int:
+    with writing(engine) as connection:
+        return ledger.want(connection, system, [(event, delivery_of(event)) for event in events])
+
+
+def claimed(
+    engine: Engine, token: str = "token", limit: int = 100, lease_seconds: float = 60, system: str = "erp"
+) -> list[Entry]:
+    with writing(engine) as connection:
+        return ledger.claim(connection, system, token, limit, lease_seconds)
+
+
+def done(
+    engine: Engine,
+    token: str,
+    batch: Sequence[Entry],
+    found: int | None = None,
+    external_ref: str | None = None,
+    receipts: Sequence[Receipt] | None = None,
+) -> None:
+    given = receipts or [
+        Receipt(entry.wanted_version, entry.applied_version if found is None else found, external_ref)
+        for entry in batch
+    ]
+    with writing(engine) as connection:
+        outcomes = [(entry, Done(receipt)) for entry, receipt in zip(batch, given, strict=True)]
+        ledger.record_done(connection, "erp", token, outcomes)
+
+
+def retried(engine: Engine, token: str, batch: Sequence[Entry], after_seconds: float = 600, attempt: int = 1) -> None:
+    with writing(engine) as connection:
+        retry = Retry(after_seconds, attempt, "no answer")
+        ledger.record_retry(connection, "erp", token, [(entry, retry) for entry in batch])
+
+
+def parked(engine: Engine, token: str, batch: Sequence[Entry], park: Park = REJECTED) -> None:
+    with writing(engine) as connection:
+        ledger.record_parked(connection, "erp", token, [(entry, park) for entry in batch])
+
+
+def keep(engine: Engine, delivery: Delivery, queue: str = "q.erp") -> None:
+    with writing(engine) as connection:
+        ledger.keep_dead(connection, queue, delivery, NOT_JSON)
+
+
+def standing(engine: Engine, system: str = "erp") -> Standing:
+    with reading(engine) as connection:
+        return ledger.standing(connection, system)
+
+
+def rows(engine: Engine) -> list[dict[str, Any]]:
+    query = select(entries).order_by(entries.c.system, entries.c.order_no)
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def shown(engine: Engine, number: str = "SO-1") -> dict[str, Any]:
+    return next(row for row in rows(engine) if row["order_no"] == number)
+
+
+def traced(engine: Engine) -> list[tuple[int, str]]:
+    query = select(journal.c.version, journal.c.what).order_by(journal.c.id)
+    with reading(engine) as connection:
+        return [(row.version, row.what) for row in connection.execute(query)]

@@ -1,0 +1,462 @@
+"""The relay between a real database and a real bus: SQLite with the embedded bus, PostgreSQL with RabbitMQ."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import Connection, Engine, func, select, update
+
+from hub.bus.port import Bus, Delivery, Fate, Message, Publisher
+from hub.bus.topology import Queue, Topology
+from hub.config import Relay as Settings
+from hub.database import in_seconds, reading, writing
+from hub.errors import BusRefused, DependencyDown
+from hub.oms import leases, orders, outbox
+from hub.oms.wakeup import Wakeup
+from hub.producers.relay import Relay
+from hub.schemas.order import Order
+from hub.schemas.registry import decode
+from hub.tables import leases as lease_table
+from hub.tables import outbox as outbox_table
+from hub.tables import outbox_archive
+from tests.builders import make_new_order
+from tests.nodes.rabbitmq import RabbitNode
+from tests.support import ADMIN, TWO_QUEUES, count, drain, eventually
+
+ROOT = Path(__file__).parents[2]
+VERBS = ("pay", "pick", "ship", "complete")
+QUICK = Settings(lease_seconds=0.4, hold_seconds=0.3)
+EVERYTHING = Topology("oms.events", "oms.dead", (Queue("q.all", ("order.#",), "crm"),))
+ONLY_TAOBAO = Topology("oms.events", "oms.dead", (Queue("q.all", ("order.*.taobao",), "crm"),))
+
+LEAD_AND_WAIT = """
+import sys, time
+from hub.config import Relay as Settings
+from hub.producers.relay import Relay
+from hub.wiring import bus_of
+from tests.support import engine_on, settings
+with engine_on(sys.argv[1]) as engine:
+    relay = Relay(engine, bus_of(settings(HUB_BUS__URL=sys.argv[2]), "victim"), Settings(lease_seconds=60))
+    relay.step()
+    print("leading", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_everything_is_forwarded_and_each_order_by_version(engine: Engine, bus: Bus) -> None:
+    bus.declare(EVERYTHING)
+    placed = [placed_order(engine, number, steps=number % 5) for number in range(30)]
+    with relay_on(engine, bus, Settings(batch=17)) as relay:
+        forward_all(engine, relay)
+    deliveries = received(bus, sum(order.version for order in placed))
+    assert versions_of(deliveries) == {order.order_no: list(range(1, order.version + 1)) for order in placed}
+    assert Counter(ids_of(deliveries)) == Counter(archived(engine))
+    assert count(engine, outbox_table) == 0
+
+
+def test_a_message_is_the_event_as_it_was_committed(engine: Engine, bus: Bus) -> None:
+    bus.declare(EVERYTHING)
+    order = placed_order(engine, 1, steps=0)
+    with reading(engine) as connection:
+        pending = outbox.claim(connection, 0, 1, 1)[0]
+    with relay_on(engine, bus) as relay:
+        forward_all(engine, relay)
+    delivery = received(bus, 1)[0]
+    assert delivery.body == pending.body.encode()
+    assert (delivery.message_id, delivery.routing_key) == (pending.event_id, "order.created.jd")
+    assert decode(delivery.body).order == order
+    attributes = {name.removeprefix("cloudEvents_"): value for name, value in delivery.headers.items()}
+    assert attributes["id"] == pending.event_id
+    assert (attributes["subject"], attributes["sequence"]) == (order.order_no, "0000000001")
+
+
+def test_what_was_not_committed_is_never_on_the_bus(engine: Engine, bus: Bus) -> None:
+    def crash() -> None:
+        with writing(engine) as connection:
+            orders.create(connection, make_new_order(channel_order_no="lost"), ADMIN)
+            raise ZeroDivisionError
+
+    bus.declare(EVERYTHING)
+    with relay_on(engine, bus) as relay:
+        placed_order(engine, 1, steps=1)
+        with pytest.raises(ZeroDivisionError):
+            crash()
+        placed_order(engine, 2, steps=1)
+        forward_all(engine, relay)
+    assert count(engine, outbox_archive) == 4
+    assert Counter(ids_of(received(bus, 4))) == Counter(archived(engine))
+
+
+def test_events_committed_while_it_publishes_are_forwarded_next(engine: Engine, bus: Bus) -> None:
+    bus.declare(EVERYTHING)
+    first = placed_order(engine, 1, steps=1)
+
+    def meanwhile() -> None:
+        with writing(engine) as connection:
+            orders.change(connection, first.order_no, "pick", ADMIN)
+
+    with relay_on(engine, Interposed(bus, meanwhile)) as relay:
+        relay.step()
+        assert waiting(engine) == [(first.order_no, 3)]
+        forward_all(engine, relay)
+    assert versions_of(received(bus, 3)) == {first.order_no: [1, 2, 3]}
+
+
+class TestUnroutable:
+    def test_an_event_without_a_queue_stays_with_the_reason_and_blocks_its_own_order_only(
+        self, engine: Engine, bus: Bus
+    ) -> None:
+        bus.declare(ONLY_TAOBAO)
+        stuck = placed_order(engine, 1, steps=2, channel="jd")
+        free = placed_order(engine, 2, steps=2, channel="taobao")
+        with relay_on(engine, bus, Settings(hold_seconds=600)) as relay:
+            turn(relay, 3)
+            assert waiting(engine) == [(stuck.order_no, version) for version in (1, 2, 3)]
+            assert held(engine) == {(stuck.order_no, 1): "no queue took it"}
+            later = placed_order(engine, 3, steps=1, channel="taobao")
+            turn(relay, 3)
+        assert versions_of(received(bus, 5)) == {free.order_no: [1, 2, 3], later.order_no: [1, 2]}
+
+    def test_it_goes_out_in_order_once_there_is_a_queue(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(ONLY_TAOBAO)
+        stuck = placed_order(engine, 1, steps=3, channel="jd")
+        with relay_on(engine, bus, QUICK) as relay:
+            turn(relay, 2)
+            bus.declare(EVERYTHING)
+            forward_all(engine, relay)
+        assert versions_of(received(bus, 4)) == {stuck.order_no: [1, 2, 3, 4]}
+
+    def test_what_has_no_queue_at_all_is_never_called_published(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(Topology("oms.events", "oms.dead", (Queue("q.other", ("invoice.#",), "crm"),)))
+        order = placed_order(engine, 1, steps=1)
+        with relay_on(engine, bus, QUICK) as relay:
+            turn(relay, 5, pause=0.2)
+        assert waiting(engine) == [(order.order_no, 1), (order.order_no, 2)]
+        assert archived(engine) == []
+
+
+class TestStandingBy:
+    def test_only_one_relay_forwards_and_the_next_takes_over_when_it_closes(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        with relay_on(engine, bus, QUICK) as leading, relay_on(engine, bus, QUICK) as standing_by:
+            placed_order(engine, 1, steps=1)
+            assert leading.step()
+            placed_order(engine, 2, steps=1)
+            assert not standing_by.step()
+            assert count(engine, outbox_table) == 2
+            leading.close()
+            assert eventually(standing_by.step, 3)
+        assert count(engine, outbox_table) == 0
+        assert epoch_of(engine) == 2
+
+    def test_a_relay_whose_lease_runs_out_is_followed_by_the_next(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        with relay_on(engine, bus, QUICK) as silent, relay_on(engine, bus, QUICK) as standing_by:
+            placed_order(engine, 1, steps=0)
+            assert silent.step()
+            placed_order(engine, 2, steps=0)
+            began = time.monotonic()
+            assert eventually(standing_by.step, 5)
+            assert time.monotonic() - began > 0.2
+            placed_order(engine, 3, steps=0)
+            time.sleep(0.2)
+            assert not silent.step()
+
+    def test_a_relay_that_was_killed_is_followed_at_once(self, engine: Engine, bus: Bus, tmp_path: Path) -> None:
+        bus.declare(EVERYTHING)
+        command = [sys.executable, "-c", LEAD_AND_WAIT, str(engine.url), f"embedded:///{tmp_path}/nothing.db"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:
+            assert victim.stdout is not None
+            assert "leading\n" in iter(victim.stdout.readline, "")
+            placed_order(engine, 1, steps=1)
+            with relay_on(engine, bus) as early:
+                assert not early.step()
+            victim.send_signal(signal.SIGKILL)
+        with relay_on(engine, bus) as relay:
+            assert relay.step()
+        assert count(engine, outbox_table) == 0
+
+    def test_a_relay_that_lost_its_lease_records_nothing(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(ONLY_TAOBAO)
+        stuck = placed_order(engine, 1, steps=0, channel="jd")
+        free = placed_order(engine, 2, steps=1, channel="taobao")
+
+        def lease_is_taken() -> None:
+            lease_runs_out(engine)
+            with writing(engine) as connection:
+                assert leases.take(connection, "relay/0", "other", 60) is not None
+
+        with relay_on(engine, Interposed(bus, lease_is_taken)) as late:
+            late.step()
+            assert waiting(engine) == [(stuck.order_no, 1), (free.order_no, 1), (free.order_no, 2)]
+            assert (archived(engine), held(engine)) == ([], {})
+            assert not late.step()
+
+    def test_what_a_late_relay_publishes_again_is_archived_once(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        for number in range(10):
+            placed_order(engine, number, steps=1)
+
+        def taken_over() -> None:
+            lease_runs_out(engine)
+            with relay_on(engine, bus) as other:
+                forward_all(engine, other)
+
+        with relay_on(engine, Interposed(bus, taken_over)) as late:
+            late.step()
+        assert len(archived(engine)) == len(set(archived(engine))) == 20
+        assert set(ids_of(received(bus, 40))) == set(archived(engine))
+
+    def test_a_relay_that_closes_late_leaves_the_lease_to_its_new_holder(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        with relay_on(engine, bus) as late, relay_on(engine, bus) as newer, relay_on(engine, bus) as third:
+            late.step()
+            lease_runs_out(engine)
+            newer.step()
+            late.close()
+            placed_order(engine, 1, steps=0)
+            assert not third.step()
+            assert newer.step()
+
+    def test_shards_are_shared_by_relays_and_no_order_is_split(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        placed = [placed_order(engine, number, steps=2) for number in range(30)]
+        halves = Settings(shards=2)
+        with relay_on(engine, bus, halves) as one, relay_on(engine, bus, halves) as other:
+            one.step()
+            first = {order_no for order_no, _ in waiting(engine)}
+            assert 0 < len(first) < 30
+            other.step()
+        assert waiting(engine) == []
+        assert versions_of(received(bus, 90)) == {order.order_no: [1, 2, 3] for order in placed}
+
+
+class TestTheBusIsAway:
+    def test_a_bus_that_takes_nothing_costs_nothing(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        placed_order(engine, 1, steps=1)
+        with relay_on(engine, Interposed(bus, fates=Fate.UNKNOWN)) as relay:
+            turn(relay, 2)
+        assert (count(engine, outbox_table), count(engine, outbox_archive)) == (2, 0)
+        assert held(engine) == {}
+
+    def test_an_event_whose_fate_is_unknown_keeps_its_later_versions_back(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        order = placed_order(engine, 1, steps=2)
+        with relay_on(engine, Interposed(bus, fates=Fate.UNKNOWN)) as relay:
+            turn(relay, 1)
+        assert versions_of(received(bus, 1)) == {order.order_no: [1]}
+        with relay_on(engine, bus) as relay:
+            forward_all(engine, relay)
+        assert versions_of(received(bus, 3)) == {order.order_no: [1, 2, 3]}
+
+    @pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+    def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
+        self, engine: Engine, bus: Bus, rabbit_node: RabbitNode
+    ) -> None:
+        bus.declare(EVERYTHING)
+        with relay_on(engine, bus, Settings(batch=50)) as relay, forwarding(relay) as failures:
+            for number in range(40):
+                placed_order(engine, number, steps=2)
+            assert eventually(lambda: count(engine, outbox_archive) > 20)
+            rabbit_node.kill()
+            for number in range(40, 60):
+                placed_order(engine, number, steps=2)
+            assert eventually(lambda: failures)
+            assert count(engine, outbox_table) > 0
+            rabbit_node.start()
+            assert eventually(lambda: count(engine, outbox_table) == 0, 30)
+        deliveries = received(bus, 180)
+        assert set(ids_of(deliveries)) == set(archived(engine))
+        assert len(set(ids_of(deliveries))) == 180
+        # What was on its way when the broker died may come twice; first arrivals keep their order all the same.
+        assert all(list(dict.fromkeys(versions)) == [1, 2, 3] for versions in versions_of(deliveries).values())
+
+    @pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+    def test_what_a_full_queue_refused_is_never_archived(
+        self, engine: Engine, bus: Bus, rabbit_node: RabbitNode, rabbit_url: str
+    ) -> None:
+        bus.declare(TWO_QUEUES)
+        with relay_on(engine, bus, Settings(hold_seconds=600)) as relay:
+            with writing(engine) as connection:
+                known = [created(connection, number).order_no for number in range(200)]
+            forward_all(engine, relay)
+            fill(rabbit_node, bus, urlsplit(rabbit_url).path[1:])
+            with writing(engine) as connection:
+                for number, order_no in enumerate(known, start=200):
+                    orders.change(connection, order_no, "pay", ADMIN)
+                    created(connection, number)
+            turn(relay, 2)
+        kept = set(ids_of(received(bus, 1, "q.paid")))
+        assert [event for event in archived(engine, "%.paid.%") if event not in kept] == []
+
+
+@pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+def test_a_commit_wakes_the_relay_at_once(engine: Engine) -> None:
+    with closing(Wakeup(engine, 20)) as wakeup:
+        later = threading.Timer(0.5, placed_order, args=(engine, 1), kwargs={"steps": 0})
+        later.start()
+        began = time.monotonic()
+        wakeup.wait(1)
+        assert 0.3 < time.monotonic() - began < 5
+        later.join()
+
+
+class Interposed:
+    """A bus that lets something happen after a batch was published and before the relay hears of it."""
+
+    name = "interposed"
+
+    def __init__(self, bus: Bus, meanwhile: Callable[[], None] = lambda: None, fates: Fate | None = None) -> None:
+        self._bus = bus
+        self._meanwhile = meanwhile
+        self._fates = fates
+
+    def publisher(self) -> InterposedPublisher:
+        return InterposedPublisher(self._bus, self._told)
+
+    def _told(self, fates: list[Fate]) -> list[Fate]:
+        meanwhile, self._meanwhile = self._meanwhile, lambda: None
+        meanwhile()
+        return [self._fates or fate for fate in fates]
+
+
+class InterposedPublisher:
+    """The real publisher, told a little late."""
+
+    def __init__(self, bus: Bus, told: Callable[[list[Fate]], list[Fate]]) -> None:
+        self._publisher: Publisher = bus.publisher()
+        self._told = told
+
+    def publish(self, messages: Sequence[Message]) -> list[Fate]:
+        return self._told(self._publisher.publish(messages))
+
+    def close(self) -> None:
+        self._publisher.close()
+
+
+@contextmanager
+def relay_on(engine: Engine, bus: Bus | Interposed, settings: Settings | None = None) -> Iterator[Relay]:
+    with closing(Relay(engine, bus, settings or Settings())) as relay:
+        yield relay
+
+
+@contextmanager
+def forwarding(relay: Relay) -> Iterator[list[Exception]]:
+    """The relay in a thread of its own, patient with a bus that is away; what it met on the way."""
+    stop, failures = threading.Event(), list[Exception]()
+
+    def run() -> None:
+        while not stop.is_set():
+            try:
+                worked = relay.step()
+            except DependencyDown as error:
+                failures.append(error)
+                worked = False
+            stop.wait(0 if worked else 0.05)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield failures
+    finally:
+        stop.set()
+        thread.join()
+
+
+def placed_order(engine: Engine, number: int, steps: int, channel: str = "jd") -> Order:
+    """An order and its first steps, all in one transaction."""
+    with writing(engine) as connection:
+        order = created(connection, number, channel)
+        for verb in VERBS[:steps]:
+            order = orders.advance(connection, order, verb, ADMIN)
+    return order
+
+
+def created(connection: Connection, number: int, channel: str = "jd") -> Order:
+    return orders.create(connection, make_new_order(channel=channel, channel_order_no=f"T-{number}"), ADMIN)
+
+
+def turn(relay: Relay, times: int, pause: float = 0) -> None:
+    for _ in range(times):
+        relay.step()
+        time.sleep(pause)
+
+
+def forward_all(engine: Engine, relay: Relay) -> None:
+    def forwarded() -> bool:
+        with suppress(BusRefused):
+            relay.step()
+        return count(engine, outbox_table) == 0
+
+    assert eventually(forwarded, 20)
+
+
+def fill(node: RabbitNode, bus: Bus, vhost: str) -> None:
+    """Let `q.paid` refuse whatever comes from now on."""
+    node.ctl("set_policy", "--vhost", vhost, "small", r"^q\.paid$", '{"max-length": 1}')
+    filler = [Message(f"filler-{number}", "order.paid.jd", b"") for number in range(20)]
+
+    def full() -> bool:
+        with closing(bus.publisher()) as publisher:
+            return Fate.REFUSED in publisher.publish(filler)
+
+    assert eventually(full)
+
+
+def received(bus: Bus, expected: int, queue: str = "q.all") -> list[Delivery]:
+    """What is in a queue: as much as is expected, and anything that should not be there."""
+    with closing(bus.subscribe(queue)) as subscription:
+        return drain(subscription, expected) + subscription.receive(10, 0.2)
+
+
+def ids_of(deliveries: Sequence[Delivery]) -> list[str]:
+    return [delivery.message_id for delivery in deliveries]
+
+
+def versions_of(deliveries: Sequence[Delivery]) -> dict[str, list[int]]:
+    """The versions of each order in the order of their arrival."""
+    versions: dict[str, list[int]] = defaultdict(list)
+    for delivery in deliveries:
+        order = decode(delivery.body).order
+        versions[order.order_no].append(order.version)
+    return dict(versions)
+
+
+def waiting(engine: Engine) -> list[tuple[str, int]]:
+    query = select(outbox_table.c.order_no, outbox_table.c.version).order_by(outbox_table.c.id)
+    with reading(engine) as connection:
+        return [(row.order_no, row.version) for row in connection.execute(query)]
+
+
+def held(engine: Engine) -> dict[tuple[str, int], str]:
+    columns = (outbox_table.c.order_no, outbox_table.c.version, outbox_table.c.held_for)
+    query = select(*columns).where(outbox_table.c.held_until.is_not(None))
+    with reading(engine) as connection:
+        return {(row.order_no, row.version): row.held_for for row in connection.execute(query)}
+
+
+def archived(engine: Engine, kind: str = "%") -> list[str]:
+    query = select(outbox_archive.c.event_id).where(outbox_archive.c.type.like(kind)).order_by(outbox_archive.c.id)
+    with reading(engine) as connection:
+        return list(connection.execute(query).scalars())
+
+
+def epoch_of(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return connection.execute(select(func.max(lease_table.c.epoch))).scalar_one()
+
+
+def lease_runs_out(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(update(lease_table).values(lease_until=in_seconds(-1)))
