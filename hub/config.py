@@ -58,7 +58,7 @@ class Bus(Group):
     url: SecretStr | None = None
     prefix: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_-]*\.)?$", max_length=32)] = ""
     heartbeat_seconds: Annotated[int, Field(ge=5, le=60)] = 15
-    connect_seconds: Seconds = 10
+    connect_seconds: Annotated[float, Field(gt=0, le=6, description="a daemon must end within 10 s")] = 5
     blocked_seconds: Seconds = 30
     confirm_seconds: Annotated[float, Field(gt=0, description="longest wait for the confirm of a published event")] = 15
     prefetch: Annotated[int, Field(ge=1, le=2000)] = 1000

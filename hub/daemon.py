@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -94,6 +96,16 @@ def stop_on_signals(stop: threading.Event) -> None:
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
+
+
+def stop_with_input() -> None:
+    """End like at SIGTERM when standard input ends: whoever holds its other end is gone."""
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="input", daemon=True).start()
 
 
 def run_loops(loops: Sequence[Loop], stop: threading.Event, vitals: Vitals) -> None:

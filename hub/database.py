@@ -228,7 +228,9 @@ def _stored_text(moment: datetime) -> str:
 def _sqlite(url: URL, database: config.Database) -> Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, pool_size=database.pool_size, connect_args={"timeout": database.lock_seconds})
+    engine = create_engine(
+        url, pool_size=database.pool_size, connect_args={"timeout": database.lock_seconds}, hide_parameters=True
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -261,4 +263,4 @@ def _postgres(url: URL, database: config.Database, role: str) -> Engine:
         "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
     }
     waits = {"pool_size": database.pool_size, "pool_timeout": database.lock_seconds, "pool_pre_ping": True}
-    return create_engine(url, connect_args=connect_args, **waits)
+    return create_engine(url, connect_args=connect_args, hide_parameters=True, **waits)

@@ -39,6 +39,7 @@ def configure(settings: config.Log, service: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _named(service),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp" if console else "@timestamp"),
             structlog.processors.format_exc_info,
@@ -50,7 +51,6 @@ def configure(settings: config.Log, service: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(service=service)
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
 
 
@@ -70,6 +70,11 @@ class _Bridge(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not record.name.startswith("pika"):
             structlog.get_logger().log(record.levelno, record.getMessage(), part=record.name)
+
+
+def _named(service: str) -> Any:
+    # Not a context variable: those belong to the thread that set them.
+    return lambda _logger, _method, fields: {"service": service, **fields}
 
 
 def _masked(name: str, value: Any) -> Any:

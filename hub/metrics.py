@@ -24,7 +24,7 @@ outbox_published = Counter("hub_outbox_published_total", "Events by what the bus
 publish_duration = Histogram(
     "hub_publish_duration_seconds", "One batch from first byte to last confirm", buckets=_SECONDS
 )
-relay_leading = Gauge("hub_relay_leading", "1 while this relay holds the lease of a shard")
+relay_leading = Gauge("hub_relay_leading", "Shards whose lease this relay holds")
 leases_lost = Counter("hub_relay_leases_lost_total", "Batches that another relay had taken over")
 
 events_received = Counter(

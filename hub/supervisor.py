@@ -34,17 +34,20 @@ class Part:
     start_after: float = 0.0
 
     def start(self, log: IO[bytes] | None = None) -> None:
-        """Start the process in a session of its own, so that a ctrl-C reaches it through us alone."""
+        """Start the process in a session of its own, so that a ctrl-C reaches it through us alone.
+
+        Its standard input is a pipe that ends with us, however we end.
+        """
         command = [sys.executable, "-m", "hub", *self.arguments]
         self.process = subprocess.Popen(  # noqa: S603 - our own program
             command,
             env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
         )
         self.started = clock.monotonic()
-        _log.info("part.started", part=self.name, pid=self.process.pid)
+        _log.info("part.started", process=self.name, pid=self.process.pid)
 
     def exit_code(self) -> int | None:
         """What the process ended with, None while it runs."""

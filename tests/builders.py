@@ -101,8 +101,11 @@ def make_facts(order_no: str = ORDER_NO, **fields: Any) -> OrderFacts:
         "version": 2,
         "status": "paid",
         "channel": "jd",
+        "shop": "main",
         "channel_order_no": "JD-1",
         "customer_id": "C-1",
+        "vip": False,
+        "warehouse": None,
         "currency": "CNY",
         "total": 2500,
         "lines_hash": "0" * 64,
@@ -113,8 +116,11 @@ def make_facts(order_no: str = ORDER_NO, **fields: Any) -> OrderFacts:
 def _content() -> dict[str, Any]:
     return {
         "channel": "jd",
+        "shop": "main",
         "channel_order_no": "JD-1",
         "customer_id": "C-1",
+        "vip": False,
+        "warehouse": None,
         "receiver": make_receiver(),
         "lines": [make_line()],
     }

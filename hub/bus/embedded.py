@@ -151,6 +151,8 @@ class EmbeddedPublisher:
 
     def publish(self, messages: Sequence[Message]) -> list[Fate]:
         """One transaction for the batch; a message that no binding takes is UNROUTABLE and not kept."""
+        if not messages:
+            return []
         with _bus_lost(), writing(self._engine) as connection:
             return self._publish(connection, messages)
 

@@ -52,7 +52,8 @@ class Publisher(Protocol):
     def publish(self, messages: Sequence[Message]) -> list[Fate]:
         """Send a batch pipelined and wait for each fate, in the order of the messages, within the confirm deadline.
 
-        BusLost where there is no connection at all; a connection that breaks on the way leaves UNKNOWN fates.
+        BusLost where there is no connection at all, also for an empty batch, so that who has nothing to send can ask;
+        a connection that breaks on the way leaves UNKNOWN fates.
         """
         ...
 

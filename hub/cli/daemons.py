@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from hub import config, logs, wiring
-from hub.daemon import stop_on_signals
+from hub.daemon import stop_on_signals, stop_with_input
 from hub.supervisor import Part, Supervisor
 
 app = typer.Typer()
 
 _PROBE_HELP = "Port for /livez, /readyz and /metrics; 0 lets the machine choose. Default: HUB_PROBES__PORT."
+Supervised = Annotated[bool, typer.Option("--supervised", hidden=True, help="End when standard input does.")]
 ProbePort = Annotated[int | None, typer.Option(min=0, max=65535, help=_PROBE_HELP)]
 
 
@@ -22,28 +23,31 @@ ProbePort = Annotated[int | None, typer.Option(min=0, max=65535, help=_PROBE_HEL
 def api(
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: HUB_API__HOST.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: HUB_API__PORT.")] = None,
+    supervised: Supervised = False,
 ) -> None:
     """Serve the OMS over HTTP."""
     settings = config.load(api__host=host, api__port=port)
-    logs.configure(settings.log, "hub-api")
+    _begin(settings, "hub-api", supervised)
     wiring.run_api(settings)
 
 
 @app.command(rich_help_panel="Daemons")
-def relay(probe_port: ProbePort = None) -> None:
+def relay(probe_port: ProbePort = None, supervised: Supervised = False) -> None:
     """Publish committed events from the outbox to the bus."""
     settings = config.load(probes__port=probe_port)
-    logs.configure(settings.log, "hub-relay")
+    _begin(settings, "hub-relay", supervised)
     wiring.run_relay(settings)
 
 
 @app.command(rich_help_panel="Daemons")
 def consume(
-    system: Annotated[str, typer.Argument(help=f"One of {', '.join(config.SYSTEMS)}.")], probe_port: ProbePort = None
+    system: Annotated[str, typer.Argument(help=f"One of {', '.join(config.SYSTEMS)}.")],
+    probe_port: ProbePort = None,
+    supervised: Supervised = False,
 ) -> None:
     """Keep one system up to date."""
     settings = config.load(probes__port=probe_port)
-    logs.configure(settings.log, f"hub-consume-{system}")
+    _begin(settings, f"hub-consume-{system}", supervised)
     wiring.run_consumer(settings, system)
 
 
@@ -68,8 +72,17 @@ def parts(settings: config.Settings) -> list[Part]:
     port_of = _numbered(settings.probes.port)
     names = [("relay",), *(("consume", system) for system in config.SYSTEMS)]
     given = config.environment(settings)
-    daemons = [Part("-".join(name), (*name, "--probe-port", str(port_of(at))), given) for at, name in enumerate(names)]
-    return [Part("api", ("api",), given), *daemons]
+    daemons = [
+        Part("-".join(name), (*name, "--supervised", "--probe-port", str(port_of(at))), given)
+        for at, name in enumerate(names)
+    ]
+    return [Part("api", ("api", "--supervised"), given), *daemons]
+
+
+def _begin(settings: config.Settings, service: str, supervised: bool) -> None:
+    logs.configure(settings.log, service)
+    if supervised:
+        stop_with_input()
 
 
 def _numbered(base: int) -> Callable[[int], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from hub import clock, config, wiring
 from hub.cli.output import AsJson, print_json, print_table
 from hub.consumers import ledger
 from hub.database import reading
-from hub.errors import BadInput
+from hub.errors import BadInput, NotFound
 from hub.oms import orders
 from hub.producers.importer import Tally, import_file
 from hub.schemas.lifecycle import next_verbs
@@ -37,6 +38,7 @@ def import_(
     """
     settings = config.load()
     refused = rejects or Path(f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}.rejects.jsonl")
+    _check_paths(file, refused)
     started = clock.monotonic()
     with (
         wiring.hub_engine(settings, "import") as engine,
@@ -83,8 +85,14 @@ def _print_order(order: Order) -> None:
 
 
 def _step_cells(step: dict[str, Any]) -> list[Any]:
-    moment = step["occurred_at"].isoformat(" ", "seconds")
-    return [step["version"], step["change"], moment, step["actor"], step["role"], step["reason"]]
+    return [step[name] for name in ("version", "change", "occurred_at", "actor", "role", "reason")]
+
+
+def _check_paths(file: Path, refused: Path) -> None:
+    if not file.is_file():
+        raise NotFound(f"{file}: there is no such file")
+    if not os.access(refused.resolve().parent, os.W_OK):
+        raise BadInput(f"--rejects: {refused} cannot be written; name another place")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError, ProgrammingError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from hub import config
@@ -134,7 +134,7 @@ class InterfaceTables:
             return [Unreachable(f"{self.name}: {error}")] * len(wanted)
         except ProgrammingError as error:
             return [Unreachable(f"{self.name}: the interface tables are not ours: {_said(error)}")] * len(wanted)
-        except (DataError, IntegrityError) as error:
+        except (DataError, IntegrityError, InternalError) as error:
             return self._halved(wanted, Rejected(_said(error)))
 
     def facts(self) -> Iterator[OrderFacts]:
@@ -232,9 +232,6 @@ def _order_row(item: Wanted) -> dict[str, Any]:
     receiver = order.receiver
     return {
         **{name: getattr(facts, name) for name in OrderFacts.__dataclass_fields__},
-        "shop": order.shop,
-        "vip": order.vip,
-        "warehouse": order.warehouse,
         "receiver_name": receiver and receiver.name,
         "receiver_phone": receiver and receiver.phone,
         "receiver_address": receiver and " ".join(filter(None, _place(receiver))),

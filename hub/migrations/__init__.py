@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Engine
 from sqlalchemy.schema import CreateSchema
 
 from hub.database import reading, writing
-from hub.errors import DependencyDown
+from hub.errors import BadInput, DependencyDown
 
 
 def upgrade(engine: Engine, revision: str = "head", schema: str | None = None) -> None:
@@ -20,12 +23,13 @@ def upgrade(engine: Engine, revision: str = "head", schema: str | None = None) -
     with writing(engine) as connection:
         if schema:
             connection.execute(CreateSchema(schema, if_not_exists=True))
-        command.upgrade(_config(connection), revision)
+        with _translated():
+            command.upgrade(_config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Bring the tables back to an older revision; `base` takes everything away."""
-    with writing(engine) as connection:
+    with writing(engine) as connection, _translated():
         command.downgrade(_config(connection), revision)
 
 
@@ -46,6 +50,14 @@ def check(engine: Engine) -> None:
         raise DependencyDown(
             f"the hub's tables are at {found or 'nothing'}, this release needs {needed}: run hub db upgrade"
         )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise BadInput(f"revision: {error}") from error
 
 
 def _config(connection: object) -> Config:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from sqlalchemy import Connection, Engine
 
@@ -27,39 +28,44 @@ _log = logs.get("relay")
 
 
 class Relay:
-    """Forwards the events of one shard."""
+    """Forwards the events of the shards whose leases it holds; takes a free one more from time to time."""
 
     def __init__(self, engine: Engine, bus: Bus, settings: config.Relay) -> None:
         self._engine = engine
         self._bus = bus
         self._settings = settings
         self._holder = f"{holder.me()}.{id(self):x}"
-        self._lease: Lease | None = None
-        self._lease_checked = 0.0
+        self._leases: list[Lease] = []
+        self._leases_checked = float("-inf")
         self._publisher: Publisher | None = None
         self._gauges_set = 0.0
         metrics.prepare_relay()
 
     def step(self) -> bool:
-        """Forward one batch; whether there was any."""
+        """Forward one batch of each shard; whether there was any."""
         self._set_gauges()
-        lease = self._leading()
-        if lease is None:
-            return False
-        rows = self._claim(lease)
-        if rows:
-            self._forward(lease, rows)
-        return bool(rows)
+        self._look_after_leases()
+        forwarded = [self._forward(lease) for lease in list(self._leases)]
+        if not any(forwarded):
+            self._send([])
+        return any(forwarded)
 
     def close(self) -> None:
-        """Disconnect and hand the lease to whoever stands by."""
+        """Disconnect and hand the leases to whoever stands by."""
         self._disconnect()
-        if self._lease is not None:
-            with writing(self._engine) as connection:
-                leases.release(connection, self._lease)
-            self._lease = None
+        with writing(self._engine) as connection:
+            for lease in self._leases:
+                leases.release(connection, lease)
+        self._leases = []
 
-    def _forward(self, lease: Lease, rows: Sequence[Pending]) -> None:
+    def _forward(self, lease: Lease) -> int:
+        """Claim ▶ publish ▶ settle."""
+        rows = self._claim(lease)
+        if rows:
+            self._publish_and_settle(lease, rows)
+        return len(rows)
+
+    def _publish_and_settle(self, lease: Lease, rows: Sequence[Pending]) -> None:
         fates = self._publish(rows)
         metrics_of(fates)
         confirmed = [row.id for row in rows if fates.get(row.id) is Fate.CONFIRMED]
@@ -68,7 +74,7 @@ class Relay:
             self._settle(lease, confirmed, resting)
         except LeaseLost:
             metrics.leases_lost.inc()
-            self._lease = None
+            self._leases.remove(lease)
             _log.warning("lease.lost", lease=lease.name, published_again_by="the new holder")
 
     def _publish(self, rows: Sequence[Pending]) -> dict[int, Fate]:
@@ -82,8 +88,6 @@ class Relay:
         return fates
 
     def _send(self, rows: Sequence[Pending]) -> list[Fate]:
-        if not rows:
-            return []
         try:
             fates = self._connected().publish([message_of(row) for row in rows])
         except BusLost:
@@ -107,27 +111,25 @@ class Relay:
         with reading(self._engine) as connection:
             return outbox.claim(connection, shard, self._settings.shards, self._settings.batch)
 
-    def _leading(self) -> Lease | None:
-        if clock.monotonic() - self._lease_checked > self._settings.lease_seconds / 4:
-            self._lease_checked = clock.monotonic()
-            self._lease = self._renewed() or self._taken()
-            metrics.relay_leading.set(self._lease is not None)
-        return self._lease
-
-    def _renewed(self) -> Lease | None:
-        if self._lease is None:
-            return None
+    def _look_after_leases(self) -> None:
+        if clock.monotonic() - self._leases_checked < self._settings.lease_seconds / 4:
+            return
+        self._leases_checked = clock.monotonic()
         with writing(self._engine) as connection:
-            kept = leases.renew(connection, self._lease, self._settings.lease_seconds)
-        return self._lease if kept else None
-
-    def _taken(self) -> Lease | None:
-        names = [f"relay/{shard}" for shard in range(self._settings.shards)]
-        with writing(self._engine) as connection:
-            lease = next((found for name in names if (found := self._take(connection, name)) is not None), None)
-        if lease is not None:
+            seconds = self._settings.lease_seconds
+            self._leases = [lease for lease in self._leases if leases.renew(connection, lease, seconds)]
+            taken = self._one_more(connection)
+        self._leases += taken
+        metrics.relay_leading.set(len(self._leases))
+        for lease in taken:
             _log.info("lease.taken", lease=lease.name, epoch=lease.epoch)
-        return lease
+
+    def _one_more(self, connection: Connection) -> list[Lease]:
+        """At most one: whoever starts beside us shall find a free shard too."""
+        held = {lease.name for lease in self._leases}
+        names = [name for shard in range(self._settings.shards) if (name := f"relay/{shard}") not in held]
+        taken = (lease for name in names if (lease := self._take(connection, name)) is not None)
+        return list(islice(taken, 1))
 
     def _take(self, connection: Connection, name: str) -> Lease | None:
         leases.free_dead(connection, name)

@@ -23,8 +23,11 @@ class OrderFacts:
     version: int
     status: str
     channel: str
+    shop: str
     channel_order_no: str
     customer_id: str
+    vip: bool
+    warehouse: str | None
     currency: str
     total: int
     lines_hash: str
@@ -37,8 +40,11 @@ def facts_of(order: Order) -> OrderFacts:
         order.version,
         str(order.status),
         order.channel,
+        order.shop,
         order.channel_order_no,
         order.customer_id,
+        order.vip,
+        order.warehouse,
         order.currency,
         order.total,
         lines_hash(order.lines),

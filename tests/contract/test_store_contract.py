@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -229,6 +230,18 @@ class TestOrders:
         with pytest.raises(ZeroDivisionError):
             crash()
         assert everything(engine) == before
+
+    def test_the_largest_order_there_may_be_passes_every_step_with_the_longest_reason(self, engine: Engine) -> None:
+        largest = make_new_order(lines=[make_line(name="茶" * 239)] * 311, note="🍵" * 1024)
+        with pytest.raises(ValidationError, match="over the limit"):
+            make_new_order(lines=[*largest.lines, largest.lines[0]], note=largest.note)
+        wordy = Act("a" * 64, Role.ADMIN, "r" * 128, reason="🧧" * 1024)
+        with writing(engine) as connection:
+            order = orders.create(connection, largest, wordy)
+            for verb in JOURNEY:
+                order = orders.advance(connection, order, verb, wordy)
+            bodies = [row.body.encode() for row in outbox.claim(connection, 0, 1, 10)]
+        assert [decode(body).order.version for body in bodies] == [1, 2, 3, 4, 5, 6]
 
 
 class TestRequests:

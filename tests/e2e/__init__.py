@@ -1,0 +1,1 @@
+"""The command line, from the first order to the comparison with every system."""
