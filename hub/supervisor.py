@@ -53,6 +53,12 @@ class Part:
         """What the process ended with, None while it runs."""
         return self.process.poll() if self.process is not None else None
 
+    def let_go(self) -> None:
+        """Forget a process that has ended."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process = None
+
 
 class Supervisor:
     """Starts parts, restarts what dies, and stops all of them together. Their lines go to `log`, or where ours go."""
@@ -88,14 +94,16 @@ class Supervisor:
         deadline = clock.monotonic() + STOP_SECONDS
         for part in self.parts:
             _wait_or_kill(part, deadline - clock.monotonic())
+            part.let_go()
 
     def _died(self, part: Part, code: int) -> None:
+        part.let_go()
         if code in (2, WrongConfiguration.exit_code):
             raise _gave_up(part, code)
         if clock.monotonic() - part.started > STEADY_SECONDS:
             part.backoff.reset()
         wait = part.backoff.next()
-        part.process, part.start_after = None, clock.monotonic() + wait
+        part.start_after = clock.monotonic() + wait
         _log.warning("part.died", process=part.name, exit_code=code, restart_in_seconds=round(wait, 2))
 
 

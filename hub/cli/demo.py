@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
 from typing import Annotated, Literal
 
 import typer
@@ -17,6 +19,8 @@ from hub.errors import HubError
 
 app = typer.Typer()
 
+TERMINATED = 143
+
 
 @app.command()
 def demo(
@@ -29,6 +33,7 @@ def demo(
 ) -> None:
     """Watch orders reach four systems, through repeats, an outage and kill -9, and compare every one at the end."""
     tongue = locale or config.load().locale
+    signal.signal(signal.SIGTERM, _interrupted)
     logs.configure(config.Log(level="error", format="console"), "hub-demo")
     console = Console()
     console.print(f"[bold]{say(tongue, 'title')}[/bold]")
@@ -41,6 +46,11 @@ def demo(
             raise HubError(say(tongue, "bad"))
     if json_:
         print_json(ending.facts())
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    # As at ctrl-C: what was made here is taken away on the way out.
+    raise typer.Exit(TERMINATED)
 
 
 def _show(console: Console, tongue: str, ending: Ending) -> None:
