@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,7 +80,9 @@ class Machine:
 
     def environment(self) -> dict[str, str]:
         """What a process on this machine finds."""
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+        # Compiled code is kept, as it is everywhere else: compiling costs each process a quarter of a second.
+        strange = ("HUB_", "PYTHONDONTWRITEBYTECODE")
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
         return plain | {"COLUMNS": "200"} | self.variables
 
 
@@ -101,8 +104,8 @@ class Daemon:
         return self.err.read_text(encoding="utf-8")
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log so far; every line has to be a JSON object."""
-        return [json.loads(line) for line in self.said().splitlines()]
+        """The log so far; all of it has to be JSON objects."""
+        return [json.loads(piece) for piece in pieces(self.said())]
 
     def line(self, action: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """The first line about something, waiting for it."""
@@ -165,13 +168,17 @@ class Daemon:
             return False
 
     def _about(self, action: str) -> list[dict[str, Any]]:
-        complete = [line for line in self.said().splitlines(keepends=True) if line.endswith("\n")]
-        return [found for line in complete if (found := _parsed(line)).get("event.action") == action]
+        return [found for piece in pieces(self.said()) if (found := _parsed(piece)).get("event.action") == action]
 
 
 def command(*arguments: str) -> list[str]:
     """How a test calls `hub`."""
     return [sys.executable, "-m", "hub", *arguments]
+
+
+def pieces(log: str) -> list[str]:
+    """The lines of a log, those too that two processes wrote into one."""
+    return [piece for piece in re.split(r"\n|(?<=\})(?=\{)", log) if piece]
 
 
 def is_ours(pid: int) -> bool:

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import sqlite3
+import subprocess
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,8 @@ from tests.e2e.histories import write
 from tests.nodes.ports import free_ports
 from tests.nodes.processes import all_gone, wait_until
 from tests.nodes.rabbitmq import RabbitNode
-from tests.running import STOP_SECONDS, Daemon, Machine, is_ours, series
+from tests.running import STOP_SECONDS, Daemon, Machine, command, is_ours, series
+from tests.support import bug
 
 RELAY, CRM, API = ("relay",), ("consume", "crm"), ("api",)
 DAEMONS = [RELAY, CRM, API]
@@ -199,6 +201,20 @@ def test_a_daemon_logs_where_it_listens_and_that_it_stops(ended: Daemon) -> None
     actions = {line["event.action"] for line in ended.lines()}
     assert any("listening" in action for action in actions)
     assert "stop.asked" in actions
+
+
+@bug("logs.configure: PrintLogger writes a line and its end apart where PYTHONUNBUFFERED is set; lines of `up` mix")
+def test_a_line_of_the_log_is_one_write(machine: Machine) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    unbuffered = machine.environment() | {"PYTHONUNBUFFERED": "1"}
+    with ours, theirs, subprocess.Popen(command("relay"), cwd=machine.folder, env=unbuffered, stderr=theirs) as relay:
+        try:
+            ours.settimeout(20)
+            line = ours.recv(65536)
+        finally:
+            relay.kill()
+    assert json.loads(line)
+    assert line.endswith(b"\n")
 
 
 def test_a_relay_that_is_stopped_in_the_middle_of_its_work_goes_on_where_it_was(machine: Machine) -> None:

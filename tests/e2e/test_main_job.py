@@ -27,6 +27,7 @@ from tests.e2e.subscriber import Heard, Subscriber
 from tests.nodes.postgres import PostgresNode
 from tests.nodes.processes import wait_until
 from tests.nodes.rabbitmq import RabbitNode
+from tests.running import pieces
 
 ORDERS = 400
 UNTIL_A_KILL = (150, 280, ORDERS)
@@ -91,7 +92,7 @@ class Outcome:
 
     def lines(self) -> list[dict[str, Any]]:
         """What the processes logged."""
-        return [json.loads(line) for line in self.log.splitlines()]
+        return [json.loads(piece) for piece in pieces(self.log)]
 
     def rows(self, *tables: Any) -> list[int]:
         """How many rows tables of the hub have."""

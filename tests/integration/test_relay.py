@@ -172,6 +172,24 @@ class TestStandingBy:
             time.sleep(0.2)
             assert not silent.step()
 
+    def test_relays_share_shards_and_the_last_one_takes_them_all(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        shared = Settings(shards=2, lease_seconds=8)
+        with relay_on(engine, bus, shared) as first:
+            with relay_on(engine, bus, shared) as second:
+                assert not first.step()
+                assert not second.step()
+                placed = [placed_order(engine, number, steps=1) for number in range(12)]
+                assert {outbox.slot_of(order.order_no) % 2 for order in placed} == {0, 1}
+                assert first.step()
+                assert 0 < count(engine, outbox_table) < 24
+                assert second.step()
+                assert count(engine, outbox_table) == 0
+            placed += [placed_order(engine, number, steps=1) for number in range(12, 24)]
+            assert eventually(lambda: [first.step(), count(engine, outbox_table)][1] == 0, 10)
+        deliveries = received(bus, sum(order.version for order in placed))
+        assert versions_of(deliveries) == {order.order_no: [1, 2] for order in placed}
+
     def test_a_relay_that_was_killed_is_followed_at_once(self, engine: Engine, bus: Bus, tmp_path: Path) -> None:
         bus.declare(EVERYTHING)
         command = [sys.executable, "-c", LEAD_AND_WAIT, str(engine.url), f"embedded:///{tmp_path}/nothing.db"]
