@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ LINES_PER_TRANSACTION = 50
 LONGEST_LINE = 1024 * 1024
 ACTOR = "import"
 
+_FIELD = re.compile(r"([a-z_]+(?:\.[a-z_0-9]+)*): ")
 _VERBS = {row.change: row.verb for row in TRANSITIONS}
 
 
@@ -78,9 +80,10 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Reject:
-    """A line that was not taken, and why."""
+    """A line that was not taken, the first field that stands against it, and why. `body` is the line as a whole."""
 
     line: int
+    field: str
     reason: str
     text: str
 
@@ -99,7 +102,7 @@ class Tally:
 def import_file(engine: Engine, path: Path, rejects: TextIO, progress: Callable[[Tally], object]) -> Tally:
     """Replay a file into the OMS, some lines in each transaction. NotFound where the file cannot be read.
 
-    Each reject is written as it is found, one JSON object a line with `line`, `reason` and the text itself.
+    Each reject is written as it is found, one JSON object a line with `line`, `field`, `reason` and the `text` itself.
     """
     tally = Tally()
     numbered = enumerate(_lines(path), start=1)
@@ -155,7 +158,10 @@ def _without_repeats(parsed: list[Numbered]) -> Iterator[list[Numbered]]:
 
 
 def _reject(number: int, reason: str, text: str) -> Reject:
-    return Reject(number, reason, text.encode(errors="surrogateescape").decode(errors="replace"))
+    named = _FIELD.match(reason)
+    return Reject(
+        number, named[1] if named else "body", reason, text.encode(errors="surrogateescape").decode(errors="replace")
+    )
 
 
 def _parsed(text: str) -> ImportedOrder:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 
 from sqlalchemy import Connection, Engine
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from hub import clock, config, holder, logs, metrics
 from hub.bus.port import Bus, Fate, Message, Publisher
 from hub.database import reading, writing
-from hub.errors import BusLost, LeaseLost
+from hub.errors import BusLost, DependencyDown, LeaseLost
 from hub.oms import leases, outbox
 from hub.oms.leases import Lease
 from hub.oms.outbox import Pending
@@ -51,9 +52,9 @@ class Relay:
         return any(forwarded)
 
     def close(self) -> None:
-        """Disconnect and hand the leases to whoever stands by."""
+        """Disconnect and hand the leases to whoever stands by; without a database they simply run out."""
         self._disconnect()
-        with writing(self._engine) as connection:
+        with suppress(DependencyDown), writing(self._engine) as connection:
             for lease in self._leases:
                 leases.release(connection, lease)
         self._leases = []

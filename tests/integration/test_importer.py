@@ -253,6 +253,7 @@ class TestBadLines:
         spoilt = [order(colour="红"), order(lines=[]), "nonsense"]
         done = imported(engine, written(tmp_path / "orders.jsonl", *spoilt, *GOOD))
         texts = [reject["text"] for reject in done.rejects]
+        assert [reject["field"] for reject in done.rejects] == ["colour", "lines", "body"]
         assert [json.loads(text) for text in texts[:2]] == spoilt[:2]
         assert texts[2] == "nonsense"
 
