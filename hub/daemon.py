@@ -60,8 +60,9 @@ class Loop:
         except HubError as error:
             self.failure = error
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on half dead
-            _log.exception("loop.broken", loop=self.name)
-            self.failure = HubError(f"{self.name}: {type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            _log.exception("loop.broken", loop=self.name, error=said)
+            self.failure = HubError(f"{self.name}: {said}")
         finally:
             stop.set()
 

@@ -48,7 +48,7 @@ def configure(settings: config.Log, service: str) -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
@@ -95,7 +95,10 @@ def _clean(value: object) -> str:
         return f"<{type(value).__name__}>"
     text = _CREDENTIALS.sub(f"{MASK}@", str(value))
     text = _TOKEN.sub(MASK, _PHONE.sub(lambda found: f"{found[0][:3]}****{found[0][-4:]}", text))
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    if len(text) <= LONGEST:
+        return text
+    # The end of a traceback says what happened.
+    return f"{text[: LONGEST // 2]}… ({len(text)} characters) …{text[-LONGEST // 2 :]}"
 
 
 def _ecs(_logger: Any, _method: str, fields: Fields) -> Fields:

@@ -36,7 +36,6 @@ from tests.nodes.ports import free_ports
 from tests.nodes.processes import all_gone, wait_until
 from tests.nodes.rabbitmq import RabbitNode
 from tests.running import STOP_SECONDS, Daemon, Machine, command, is_ours, series
-from tests.support import bug
 
 RELAY, CRM, API = ("relay",), ("consume", "crm"), ("api",)
 DAEMONS = [RELAY, CRM, API]
@@ -215,7 +214,6 @@ def test_a_daemon_logs_where_it_listens_and_that_it_stops(ended: Daemon) -> None
     assert "stop.asked" in actions
 
 
-@bug("logs.configure: PrintLogger writes a line and its end apart where PYTHONUNBUFFERED is set; lines of `up` mix")
 def test_a_line_of_the_log_is_one_write(machine: Machine) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     unbuffered = machine.environment() | {"PYTHONUNBUFFERED": "1"}
@@ -377,12 +375,11 @@ def test_a_loop_that_breaks_tells_no_names(broken: Daemon) -> None:
         assert personal not in broken.said()
 
 
-@bug("logs._clean cuts a trace at its end, where the error stands; daemon.Loop.run puts the whole SQL after `hub:`")
 def test_a_loop_that_breaks_says_why_in_one_line(broken: Daemon) -> None:
     lines = [line for line in broken.said().splitlines() if not line.startswith("{")]
     assert len(lines) == 1
     assert "wanted_at" in lines[0]
-    assert "has no column named wanted_at" in broken.line("loop.broken")["exception"]
+    assert "has no column named wanted_at" in broken.line("loop.broken")["error"]
 
 
 def test_what_a_system_refuses_tells_no_names(postgres_url: str, tmp_path: Path) -> None:

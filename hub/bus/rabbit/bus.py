@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import pika
+from pika.exceptions import ChannelClosedByBroker
 
 from hub import config
-from hub.bus.rabbit.link import nodes_of, translated
+from hub.bus.rabbit.link import NOT_FOUND, nodes_of, translated
 from hub.bus.rabbit.publisher import RabbitPublisher
 from hub.bus.rabbit.subscription import RabbitSubscription
 from hub.bus.topology import Topology, exchange_name, queue_arguments
-from hub.errors import BusMissing
 
 _DEAD_QUEUE = {"x-queue-type": "quorum"}
 
@@ -45,7 +45,8 @@ class RabbitBus:
         """Exchanges and queues of the topology that the broker does not have."""
         named = [("exchange", name) for name in (topology.exchange, topology.dead_exchange)]
         named += [("queue", name) for queue in topology.queues for name in (queue.name, queue.dead)]
-        return [f"{kind} {name}" for kind, name in named if not self._there(kind, name)]
+        with self._connection() as connection:
+            return [f"{kind} {name}" for kind, name in named if not _there(connection, kind, name)]
 
     def remove(self, topology: Topology) -> None:
         """Delete what the topology names."""
@@ -81,20 +82,28 @@ class RabbitBus:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _there(self, kind: str, name: str) -> bool:
-        try:
-            with self._admin() as channel:
-                getattr(channel, f"{kind}_declare")(name, passive=True)
-        except BusMissing:
-            return False
-        return True
-
     @contextmanager
     def _admin(self) -> Iterator[Any]:
+        with self._connection() as connection:
+            yield connection.channel()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
         with translated():
             connection = pika.BlockingConnection(self._nodes)
             try:
-                yield connection.channel()
+                yield connection
             finally:
                 if connection.is_open:
                     connection.close()
+
+
+def _there(connection: Any, kind: str, name: str) -> bool:
+    # A channel of its own for each: the broker closes the channel to say no.
+    try:
+        getattr(connection.channel(), f"{kind}_declare")(name, passive=True)
+    except ChannelClosedByBroker as error:
+        if error.reply_code == NOT_FOUND:
+            return False
+        raise
+    return True

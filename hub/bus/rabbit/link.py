@@ -21,7 +21,7 @@ from hub import config
 from hub.errors import BusLost, BusMissing, BusRefused
 
 _REFUSALS = (ProbableAuthenticationError, ProbableAccessDeniedError)
-_NOT_FOUND = 404
+NOT_FOUND = 404
 _REFUSAL_CODES = (403, 406, 530)
 
 Nodes = Sequence[pika.ConnectionParameters]
@@ -152,7 +152,7 @@ def _failure(error: BaseException) -> BusLost | BusRefused:
     causes = list(_causes(error))
     last = causes[-1]
     words = getattr(last, "reply_text", "") or str(last) or type(last).__name__
-    if any(getattr(cause, "reply_code", 0) == _NOT_FOUND for cause in causes):
+    if any(getattr(cause, "reply_code", 0) == NOT_FOUND for cause in causes):
         return BusMissing(f"broker: {words}")
     if any(isinstance(cause, _REFUSALS) or getattr(cause, "reply_code", 0) in _REFUSAL_CODES for cause in causes):
         return BusRefused(f"broker: {words}")
