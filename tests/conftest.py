@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
+from sqlalchemy import Engine
 
 from tests.nodes.errors import MissingProgram
 from tests.nodes.node import Node
 from tests.nodes.postgres import PostgresNode
 from tests.nodes.rabbitmq import RabbitNode
+from tests.support import migrated_store, wipe
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 MISSING = pytest.StashKey[set[str]]()
@@ -66,3 +68,17 @@ def _installed(config: pytest.Config, make: Callable[[], AnyNode]) -> AnyNode:
         pytest.fail(reason, pytrace=False)
     config.stash.setdefault(MISSING, set()).add(reason)
     pytest.skip(f"!!! {reason}")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The hub's own database, migrated once for a file of tests."""
+    with migrated_store(request, tmp_path_factory.mktemp("store")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(migrated: Engine) -> Iterator[Engine]:
+    """The hub's own database, empty."""
+    yield migrated
+    wipe(migrated)

@@ -42,16 +42,6 @@ JOURNEY = (
 
 
 # Empty since hub/ closes its sockets; the two names go when `tests/integration/test_least_rights.py` lets go of them.
-KNOWN_WARNINGS: list[pytest.MarkDecorator] = []
-
-
-def forget_sockets() -> None:
-    """Nothing is forgotten any more."""
-
-
-def bug(reason: str, raises: type[BaseException] | None = None) -> pytest.MarkDecorator:
-    """A promise that hub/ is known to break, by this error and no other."""
-    return pytest.mark.xfail(strict=True, reason=f"BUG {reason}", raises=raises or AssertionError)
 
 
 def order_at(version: int, number: str = "SO-1", **fields: object) -> Order:

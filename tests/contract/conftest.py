@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
 from hub.bus.port import Bus
 from hub.config import Settings
 from hub.wiring import bus_of
-from tests.support import TWO_QUEUES, migrated_store, settings, wipe
+from tests.support import TWO_QUEUES, settings
 
 
 @pytest.fixture(params=["embedded", "rabbitmq"])
@@ -33,17 +32,3 @@ def bus(empty_bus: Bus) -> Bus:
     """A bus with `q.all` for every order and `q.paid` for those that were paid."""
     empty_bus.declare(TWO_QUEUES)
     return empty_bus
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The hub's own database, migrated once for a file of tests."""
-    with migrated_store(request, tmp_path_factory.mktemp("store")) as engine:
-        yield engine
-
-
-@pytest.fixture
-def engine(migrated: Engine) -> Iterator[Engine]:
-    """The hub's own database, empty."""
-    yield migrated
-    wipe(migrated)

@@ -11,21 +11,7 @@ from sqlalchemy import Engine
 from hub.bus.port import Bus
 from hub.database import is_postgres
 from hub.wiring import bus_of
-from tests.support import migrated_store, settings, wipe
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The hub's own database, migrated once for a file of tests."""
-    with migrated_store(request, tmp_path_factory.mktemp("store")) as engine:
-        yield engine
-
-
-@pytest.fixture
-def engine(migrated: Engine) -> Iterator[Engine]:
-    """The hub's own database, empty."""
-    yield migrated
-    wipe(migrated)
+from tests.support import settings
 
 
 @pytest.fixture

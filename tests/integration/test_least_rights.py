@@ -19,7 +19,7 @@ from hub import wiring
 from hub.bus.port import Bus, Fate, Message
 from hub.errors import BusRefused
 from tests.nodes.rabbitmq import RabbitNode
-from tests.support import KNOWN_WARNINGS, drain, forget_sockets, ids, settings
+from tests.support import drain, ids, settings
 
 DEFINITIONS = Path(__file__).parents[2] / "rabbitmq" / "definitions.json"
 VHOST, PASSWORD, ACCESS_REFUSED = "hub", "throw-away", 403
@@ -27,7 +27,6 @@ USERS = ("relay", "crm", "kingdee", "wms", "erp", "monitor", "deployer")
 QUEUES = ("q.crm", "q.kingdee", "q.wms", "q.erp")
 ORDER_KEYS = ("order.created.jd", "order.paid.taobao", "order.intercepted.miniprogram")
 
-pytestmark = KNOWN_WARNINGS
 
 Attempt = Callable[[BlockingChannel], Any]
 
@@ -85,7 +84,6 @@ def imported(rabbit_node: RabbitNode) -> Iterator[RabbitNode]:
     with manager(rabbit_node, "guest", "guest") as client:
         for user in USERS:
             client.delete(f"/api/users/{user}").raise_for_status()
-    forget_sockets()
 
 
 @pytest.fixture(scope="module")
