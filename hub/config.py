@@ -8,13 +8,24 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from hub.crash_points import LABELS
 from hub.errors import WrongConfiguration
 
 PREFIX = "HUB_"
@@ -34,6 +45,13 @@ def _zone(name: str) -> str:
         return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ValueError(f"{name!r} is no time zone; name one such as Asia/Shanghai") from error
+
+
+def _crash_point(given: str | None) -> str | None:
+    label, _, times = (given or LABELS[0]).partition(":")
+    if label not in LABELS or not (times or "1").isdigit():
+        raise ValueError(f"{given!r} is no crash point; name one of {', '.join(LABELS)}, with :times or without")
+    return given
 
 
 class Group(BaseModel):
@@ -62,6 +80,9 @@ class Bus(Group):
     blocked_seconds: Seconds = 30
     confirm_seconds: Annotated[float, Field(gt=0, description="longest wait for the confirm of a published event")] = 15
     prefetch: Annotated[int, Field(ge=1, le=2000)] = 1000
+    ack_seconds: Annotated[
+        float, Field(gt=0, description="the broker's own consumer_timeout: what is not settled by then is taken away")
+    ] = 1800
 
 
 class Relay(Group):
@@ -88,6 +109,53 @@ class Consumer(Group):
     give_up_seconds: Annotated[float, Field(gt=0, description="age at which an order that fails is parked")] = 6 * 3600
     backoff_seconds: Seconds = 1
     backoff_max_seconds: Seconds = 300
+    settle_seconds: Annotated[
+        float, Field(ge=0, description="how long a call without an answer may still take effect at the system")
+    ] = 0
+    breaker_failures: Annotated[
+        int, Field(ge=1, description="failures in a row after which the system is left alone and probed")
+    ] = 5
+    breaker_max_seconds: Annotated[float, Field(gt=0, description="longest wait between two probes")] = 30
+    credentials_pause_seconds: Annotated[
+        float, Field(gt=0, description="first wait after the system refused our credentials; doubles up to 15 minutes")
+    ] = 60
+    rate_per_second: Annotated[
+        float | None, Field(gt=0, description="orders that all workers together may hand over; unlimited unless given")
+    ] = None
+    burst: Annotated[int, Field(ge=1, description="orders that may go at once after a quiet time")] = 20
+
+
+def _optional(group: type[BaseModel]) -> dict[str, Any]:
+    # The limits of a field go with it: what is wrong for all systems is wrong for one.
+    return {
+        name: (Annotated[field.annotation, *field.metadata] | None, None) for name, field in group.model_fields.items()
+    }
+
+
+ConsumerOfOne: type[Group] = create_model("ConsumerOfOne", __base__=Group, **_optional(Consumer))
+ConsumerOfOne.__doc__ = "What is different for one system; all else is as in `Consumer`."
+
+
+class Consumers(Group):
+    """Where one system's consumer differs from the others: `HUB_CONSUMERS__WMS__ATTEMPTS`."""
+
+    crm: ConsumerOfOne = ConsumerOfOne()
+    kingdee: ConsumerOfOne = ConsumerOfOne()
+    wms: ConsumerOfOne = ConsumerOfOne()
+    erp: ConsumerOfOne = ConsumerOfOne()
+
+
+class Retention(Group):
+    """How many days records are kept. The ledger itself, orders and their histories stay for ever."""
+
+    archive_days: Annotated[int, Field(ge=1, description="published events, for replay and back-fill")] = 30
+    journal_days: Annotated[int, Field(ge=1, description="what became of each delivery")] = 90
+    requests_days: Annotated[
+        int, Field(ge=1, description="answers to request ids; a later repeat is a new request")
+    ] = 30
+    dead_letters_days: Annotated[int, Field(ge=1, description="dead letters that are settled")] = 180
+    ahead_days: Annotated[int, Field(ge=1, le=60, description="day partitions made ahead (PostgreSQL)")] = 7
+    batch: Annotated[int, Field(ge=1, le=100_000, description="rows deleted in one transaction")] = 5000
 
 
 class Systems(Group):
@@ -134,10 +202,17 @@ class Settings(BaseSettings):
     bus: Bus = Bus()
     relay: Relay = Relay()
     consumer: Consumer = Consumer()
+    consumers: Consumers = Consumers()
+    retention: Retention = Retention()
     systems: Systems = Systems()
     api: Api = Api()
     probes: Listen = Listen()
     log: Log = Log()
+    crash_at: Annotated[
+        str | None,
+        AfterValidator(_crash_point),
+        Field(description="for drills: die at this place, `label` or `label:times`"),
+    ] = None
 
     @classmethod
     def settings_customise_sources(
@@ -163,13 +238,27 @@ class Settings(BaseSettings):
     def _times_fit_together(self) -> Self:
         if self.relay.lease_seconds <= self.bus.confirm_seconds:
             raise ValueError("HUB_RELAY__LEASE_SECONDS must be longer than HUB_BUS__CONFIRM_SECONDS")
-        if self.bus.prefetch < self.consumer.receive_batch:
-            raise ValueError("HUB_BUS__PREFETCH must not be smaller than HUB_CONSUMER__RECEIVE_BATCH")
+        if self.bus.ack_seconds <= 2 * (self.db.statement_seconds + self.db.lock_seconds):
+            raise ValueError("HUB_BUS__ACK_SECONDS must be more than twice HUB_DB__STATEMENT_SECONDS and _LOCK_SECONDS")
+        if self.retention.requests_days < self.retention.archive_days:
+            raise ValueError("HUB_RETENTION__REQUESTS_DAYS must not be shorter than HUB_RETENTION__ARCHIVE_DAYS")
         for name in SYSTEMS:
-            if self.consumer.lease_seconds <= self.system(name).statement_seconds:
-                variable = f"HUB_SYSTEMS__{name.upper()}__STATEMENT_SECONDS"
-                raise ValueError(f"HUB_CONSUMER__LEASE_SECONDS must be longer than {variable}")
+            self._check_consumer(name, self.consumer_of(name))
         return self
+
+    def _check_consumer(self, name: str, consumer: Consumer) -> None:
+        said = partial(self._variable, name)
+        if self.bus.prefetch < consumer.receive_batch:
+            raise ValueError(f"HUB_BUS__PREFETCH must not be smaller than {said('receive_batch')}")
+        if consumer.lease_seconds <= self.system(name).statement_seconds:
+            statement = f"HUB_SYSTEMS__{name.upper()}__STATEMENT_SECONDS"
+            raise ValueError(f"{said('lease_seconds')} must be longer than {statement}")
+        if consumer.backoff_max_seconds >= consumer.give_up_seconds:
+            raise ValueError(f"{said('backoff_max_seconds')} must be shorter than {said('give_up_seconds')}")
+
+    def _variable(self, name: str, key: str) -> str:
+        own = getattr(getattr(self.consumers, name), key) is not None
+        return f"{PREFIX}CONSUMERS__{name.upper()}__{key.upper()}" if own else f"{PREFIX}CONSUMER__{key.upper()}"
 
     @property
     def db_url(self) -> str:
@@ -195,6 +284,11 @@ class Settings(BaseSettings):
             return given.model_copy(update={"url": SecretStr(f"sqlite:///{self.data_dir / name}.db")})
         schema = given.schema_name or f"{self.db.schema_name or 'hub'}_{name}"
         return given.model_copy(update={"url": SecretStr(self.db_url), "schema_name": schema})
+
+    def consumer_of(self, name: str) -> Consumer:
+        """How the consumer of one system works: what is said for all, under what is said for it."""
+        own = getattr(self.consumers, name).model_dump(exclude_none=True)
+        return self.consumer.model_copy(update=own)
 
     def _database_urls(self) -> Iterator[tuple[str, str]]:
         yield "HUB_DB__URL", self.db_url

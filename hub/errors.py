@@ -81,6 +81,7 @@ class Undecodable(HubError):
 
 
 UNDECODABLE_REASONS = ("too_large", "not_utf8", "not_json", "unknown_type", "invalid")
+DEAD_REASONS = (*UNDECODABLE_REASONS, "delivered_too_often")
 
 
 class BusLost(DependencyDown):

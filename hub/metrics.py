@@ -9,10 +9,11 @@ from prometheus_client.exposition import make_wsgi_app
 from prometheus_client.metrics import MetricWrapperBase
 
 from hub import __version__
-from hub.errors import UNDECODABLE_REASONS
+from hub.errors import DEAD_REASONS
 
 FATES = ("confirmed", "unroutable", "refused", "unknown")
 RECEIVED = ("wanted", "seen", "dead")
+CAUSES = ("unreachable", "unanswered", "busy", "credentials")
 OUTCOMES = ("applied", "superseded", "retried", "parked")
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -38,6 +39,7 @@ ledger_parked = Gauge("hub_ledger_parked", "Orders that wait for a person", ["sy
 ledger_oldest_age = Gauge("hub_ledger_oldest_age_seconds", "Age of the oldest order that is behind", ["system"])
 last_success = Gauge("hub_last_success_timestamp_seconds", "When a batch was last applied", ["system"])
 system_up = Gauge("hub_system_up", "0 while the system does not answer", ["system"])
+breaker_trips = Counter("hub_breaker_trips_total", "How often a system had to be left alone", ["system", "cause"])
 dead_letters = Counter("hub_dead_letters_total", "Bytes that are no event", ["system", "reason"])
 
 bus_up = Gauge("hub_bus_up", "1 while connected")
@@ -65,8 +67,10 @@ def prepare_consumer(system: str) -> None:
         events_received.labels(system, outcome)
     for outcome in OUTCOMES:
         orders_worked.labels(system, outcome)
-    for reason in UNDECODABLE_REASONS:
+    for reason in DEAD_REASONS:
         dead_letters.labels(system, reason)
+    for cause in CAUSES:
+        breaker_trips.labels(system, cause)
     for per_system in (apply_duration, end_to_end, ledger_behind, ledger_parked, ledger_oldest_age, last_success):
         per_system.labels(system)
     system_up.labels(system).set(1)

@@ -1,7 +1,7 @@
 """Every table of the hub's own database: who writes it, what one row is. No behaviour.
 
 `info["writer"]` names the one part that may change a table; database roles are made from it. The outbox itself stands
-between two: the OMS adds, the relay takes away.
+between two: the OMS adds, the relay takes away. Tables that `PARTITIONED` names leave by whole days on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     Identity,
     Index,
     Integer,
@@ -111,8 +112,11 @@ order_history = Table(
     Column("request_id", String(128)),
     Column("occurred_at", UtcTime, nullable=False),
     _written_at(),
+    # Over this row and the hash of the version before it.
+    Column("hash", String(64), nullable=False),
     CheckConstraint(STEP_CHECK, name="step"),
-    info={"writer": "oms"},
+    Index("ix_order_history_recorded", "recorded_at", postgresql_using="brin"),
+    info={"writer": "history"},
 )
 
 requests = Table(
@@ -123,6 +127,7 @@ requests = Table(
     Column("body_hash", String(64), nullable=False),
     Column("answer", Text),
     _written_at(),
+    Index("ix_requests_recorded", "recorded_at", postgresql_using="brin"),
     info={"writer": "oms"},
 )
 
@@ -174,9 +179,10 @@ outbox_archive = Table(
     Column("id", _Serial, primary_key=True, autoincrement=False),
     *_event_columns(),
     Column("recorded_at", UtcTime, nullable=False),
-    _written_at("published_at"),
+    Column("published_at", UtcTime, primary_key=True, default=now()),
     Index("ix_outbox_archive_order", "order_no", "version"),
     info={"writer": "relay"},
+    postgresql_partition_by="RANGE (published_at)",
 )
 
 leases = Table(
@@ -196,7 +202,7 @@ ledger = Table(
     _order_no(primary_key=True),
     Column("wanted_version", Integer, nullable=False),
     Column("wanted_event_id", String(64), nullable=False),
-    # Kept only while it is wanted: the row of an order stays for ever, its body need not.
+    # There while the system is to be brought to it, and only then: the row of an order stays for ever.
     Column("wanted_body", Text),
     Column("wanted_at", UtcTime, nullable=False),
     Column("applied_version", Integer, nullable=False, default=0),
@@ -210,6 +216,12 @@ ledger = Table(
     Column("last_error", Text),
     Column("parked_reason", String(32)),
     Column("parked_at", UtcTime),
+    # What was handed to the system and whose outcome nobody has recorded.
+    Column("tried_version", Integer),
+    Column("fingerprint", String(16)),
+    # How often a version that was applied already had to be written again.
+    Column("repairs", Integer, nullable=False, default=0),
+    Column("failing_since", UtcTime),
     CheckConstraint("applied_version <= wanted_version", name="forward"),
     CheckConstraint("applied_version = wanted_version OR wanted_body IS NOT NULL", name="body"),
     info={"writer": "consumer"},
@@ -219,14 +231,36 @@ Index(
     "ix_ledger_due",
     ledger.c.system,
     ledger.c.due_at,
-    postgresql_where=ledger.c.applied_version < ledger.c.wanted_version,
-    sqlite_where=ledger.c.applied_version < ledger.c.wanted_version,
+    postgresql_where=ledger.c.wanted_body.is_not(None),
+    sqlite_where=ledger.c.wanted_body.is_not(None),
+)
+Index(
+    "ix_ledger_parked",
+    ledger.c.system,
+    ledger.c.parked_at,
+    postgresql_where=ledger.c.parked_reason.is_not(None),
+    sqlite_where=ledger.c.parked_reason.is_not(None),
+)
+
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("system", String(32), primary_key=True),
+    # None while it is closed.
+    Column("cause", String(16)),
+    Column("reason", Text),
+    Column("failures", Integer, nullable=False),
+    Column("trips", Integer, nullable=False),
+    Column("until", UtcTime),
+    Column("tokens", Float, nullable=False),
+    Column("filled_at", UtcTime, nullable=False),
+    _written_at("changed_at"),
+    info={"writer": "consumer"},
 )
 
 journal = Table(
     "journal",
     metadata,
-    Column("id", _Serial, Identity(always=False), primary_key=True),
     Column("system", String(32), nullable=False),
     _order_no(nullable=False),
     Column("version", Integer, nullable=False),
@@ -235,7 +269,10 @@ journal = Table(
     _written_at(),
     Index("ix_journal_order", "order_no", "system"),
     info={"writer": "consumer"},
+    postgresql_partition_by="RANGE (recorded_at)",
 )
+
+PARTITIONED = {"journal": "recorded_at", "outbox_archive": "published_at"}
 
 dead_letters = Table(
     "dead_letters",
@@ -250,6 +287,66 @@ dead_letters = Table(
     Column("reason", String(32), nullable=False),
     Column("detail", Text, nullable=False),
     _written_at(),
+    Column("seen", Integer, nullable=False, default=1),
+    Column("state", String(16), nullable=False, default="open"),
+    Column("settled_at", UtcTime),
+    Column("settled_by", String(64)),
+    Column("settled_for", Text),
     UniqueConstraint("queue", "body_hash"),
     info={"writer": "consumer"},
+)
+
+bulk_runs = Table(
+    "bulk_runs",
+    metadata,
+    Column("id", _Serial, Identity(always=False), primary_key=True),
+    Column("verb", String(16), nullable=False),
+    Column("system", String(32), nullable=False),
+    Column("filter", Text, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("reason", Text),
+    Column("orders", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("said", Text),
+    _written_at(),
+    _written_at("changed_at"),
+    info={"writer": "operator"},
+)
+
+bulk_items = Table(
+    "bulk_items",
+    metadata,
+    Column("run", BigInteger, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    _order_no(nullable=False),
+    Column("state", String(16), nullable=False, default="waiting"),
+    Column("said", Text),
+    info={"writer": "operator"},
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("actor", String(64), nullable=False),
+    Column("role", String(24), nullable=False),
+    Column("verb", String(64), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("details", Text, nullable=False),
+    Column("reason", Text),
+    Column("recorded_at", UtcTime, nullable=False),
+    Column("hash", String(64), nullable=False),
+    info={"writer": "audit"},
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("cut", UtcTime, nullable=False),
+    Column("versions", BigInteger, nullable=False),
+    Column("verbs", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    _written_at(),
+    info={"writer": "audit"},
 )

@@ -13,10 +13,11 @@ from hub import config, metrics, migrations
 from hub.bus.embedded import EmbeddedBus
 from hub.bus.port import Bus
 from hub.bus.rabbit.bus import RabbitBus
-from hub.bus.topology import Topology, queue_name, topology
+from hub.bus.topology import Topology, queue_of, topology
 from hub.consumers.interface_tables import InterfaceTables
-from hub.consumers.runtime import Receiver, Worker
+from hub.consumers.receiver import Drain, Receiver
 from hub.consumers.system import System
+from hub.consumers.worker import Worker
 from hub.daemon import Loop, Vitals, run_loops, stop_on_signals
 from hub.database import open_engine
 from hub.errors import DependencyDown, NotFound
@@ -96,15 +97,18 @@ def run_relay(settings: config.Settings) -> None:
 
 def run_consumer(settings: config.Settings, name: str) -> None:
     """Be the consumer of a system until told to stop."""
-    stop, vitals = threading.Event(), Vitals()
+    stop, vitals, policy = threading.Event(), Vitals(), settings.consumer_of(name)
     with ExitStack() as stack:
         engine = stack.enter_context(hub_engine(settings, name))
         bus = stack.enter_context(bus_of(settings, name))
         system = system_of(settings, name)
         stack.callback(system.close)
-        receiver = Receiver(name, queue_name(name, settings.bus.prefix), engine, bus, settings.consumer)
+        queue = queue_of(name, settings.bus.prefix)
+        receiver = Receiver(name, queue.name, engine, bus, policy)
+        drain = Drain(name, queue.dead, engine, bus, policy)
         stack.callback(receiver.close)
-        worker = Worker(system, engine, settings.consumer, stop)
+        stack.callback(drain.close)
+        worker = Worker(system, engine, policy, stop)
         vitals.checks = {
             "database": lambda: migrations.check(engine),
             "bus": lambda: check_bus(bus, settings),
@@ -114,7 +118,8 @@ def run_consumer(settings: config.Settings, name: str) -> None:
         stop_on_signals(stop)
         loops = [
             Loop("receive", receiver.step, lambda _turns: None),
-            Loop("work", worker.step, lambda _turns: _sleep(receiver, settings)),
+            Loop("drain", drain.step, lambda _turns: None),
+            Loop("work", worker.step, lambda _turns: _sleep(receiver, policy)),
         ]
         run_loops(loops, stop, vitals)
 
@@ -125,6 +130,6 @@ def check_bus(bus: Bus, settings: config.Settings) -> None:
         raise DependencyDown(f"the bus lacks {', '.join(lacking)}: run hub topology apply")
 
 
-def _sleep(receiver: Receiver, settings: config.Settings) -> None:
-    receiver.arrived.wait(settings.consumer.poll_seconds)
+def _sleep(receiver: Receiver, policy: config.Consumer) -> None:
+    receiver.arrived.wait(policy.poll_seconds)
     receiver.arrived.clear()

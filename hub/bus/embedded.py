@@ -27,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -39,7 +40,7 @@ from sqlalchemy.dialects import sqlite
 
 from hub import clock, config, holder
 from hub.bus.port import Delivery, Fate, Message
-from hub.bus.topology import Topology, exchange_name, matches
+from hub.bus.topology import DELIVERY_LIMIT, Topology, dead_queue, exchange_name, matches
 from hub.database import UtcTime, in_seconds, now, open_engine, reading, writing
 from hub.errors import BusLost, BusMissing, DependencyDown, NotPrepared
 
@@ -97,20 +98,22 @@ class EmbeddedBus:
         """Make the tables and the bindings that are not there."""
         _metadata.create_all(self._engine)
         rows = [{"queue": q.name, "exchange": topology.exchange, "key": key} for q in topology.queues for key in q.keys]
+        rows += [{"queue": q.dead, "exchange": topology.dead_exchange, "key": q.name} for q in topology.queues]
         with writing(self._engine) as connection:
             connection.execute(sqlite.insert(_bindings).on_conflict_do_nothing(), rows)
 
     def missing(self, topology: Topology) -> list[str]:
         """The queues of the topology that have no binding here."""
+        names = [name for queue in topology.queues for name in (queue.name, queue.dead)]
         if not inspect(self._engine).has_table(_bindings.name):
-            return [f"queue {queue.name}" for queue in topology.queues]
+            return [f"queue {name}" for name in names]
         with reading(self._engine) as connection:
             here = set(connection.execute(select(_bindings.c.queue)).scalars())
-        return [f"queue {queue.name}" for queue in topology.queues if queue.name not in here]
+        return [f"queue {name}" for name in names if name not in here]
 
     def remove(self, topology: Topology) -> None:
         """Delete the queues of the topology with everything in them."""
-        names = [queue.name for queue in topology.queues]
+        names = [name for queue in topology.queues for name in (queue.name, queue.dead)]
         with writing(self._engine) as connection:
             connection.execute(delete(_deliveries).where(_deliveries.c.queue.in_(names)))
             connection.execute(delete(_bindings).where(_bindings.c.queue.in_(names)))
@@ -237,9 +240,13 @@ class EmbeddedSubscription:
             return [_delivery(row, times[row.id] > 1) for row in rows]
 
     def _release(self, *holders: str) -> None:
+        """Back into the queue, or to its dead letters what was delivered too often, where there is a place for them."""
         given_back = update(_deliveries).where(self._here(), _deliveries.c.holder.in_(holders))
+        dead = dead_queue(self._queue)
+        worn_out = (_deliveries.c.deliveries > DELIVERY_LIMIT) & exists().where(_bindings.c.queue == dead)
+        queue = case((worn_out, dead), else_=_deliveries.c.queue)
         with _bus_lost(), writing(self._engine) as connection:
-            connection.execute(given_back.values(holder=None, lease_until=None))
+            connection.execute(given_back.values(queue=queue, holder=None, lease_until=None))
 
     def _dead_holders(self) -> list[str]:
         found = select(_deliveries.c.holder).where(self._here(), _deliveries.c.holder.is_not(None)).distinct()

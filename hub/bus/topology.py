@@ -23,7 +23,7 @@ class Queue:
     @property
     def dead(self) -> str:
         """Where the broker puts what was delivered too often."""
-        return f"{self.name}.dead"
+        return dead_queue(self.name)
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,23 @@ class Topology:
 
 def topology(systems: tuple[str, ...], prefix: str = "") -> Topology:
     """The hub's topology: one queue for each system, bound to every change of every order."""
-    queues = tuple(Queue(queue_name(system, prefix), (ALL_ORDERS,), system) for system in systems)
+    queues = tuple(queue_of(system, prefix) for system in systems)
     return Topology(exchange_name(prefix), f"{prefix}oms.dead", queues)
+
+
+def queue_of(system: str, prefix: str = "") -> Queue:
+    """The queue of a system, bound to every change of every order."""
+    return Queue(queue_name(system, prefix), (ALL_ORDERS,), system)
 
 
 def queue_name(system: str, prefix: str = "") -> str:
     """The queue of a system."""
     return f"{prefix}q.{system}"
+
+
+def dead_queue(queue: str) -> str:
+    """Where what was delivered too often from a queue goes."""
+    return f"{queue}.dead"
 
 
 def exchange_name(prefix: str = "") -> str:

@@ -8,6 +8,8 @@ from pydantic import SecretStr
 from hub import config
 from hub.cli.output import AsJson, print_json, print_table
 
+NOTHING = "—"
+
 app = typer.Typer(name="config", help="Settings.", no_args_is_help=True)
 
 
@@ -23,10 +25,15 @@ def show(json_: AsJson = False) -> None:
     if json_:
         print_json({name: {"value": value, "source": source} for name, value, source in rows})
     else:
-        print_table(["setting", "value", "source"], rows)
+        print_table(["setting", "value", "source"], [row for row in rows if not _unsaid(*row)])
+
+
+def _unsaid(name: str, value: str, _source: str) -> bool:
+    """Whether nothing is said for one system alone: what is said for all stands above it."""
+    return name.startswith("consumers.") and value == NOTHING
 
 
 def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return "***"
-    return "—" if value is None else str(value)
+    return NOTHING if value is None else str(value)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hub import config, logs, wiring
+from hub import config, crash_points, logs, wiring
 from hub.daemon import stop_on_signals, stop_with_input
 from hub.supervisor import Part, Supervisor
 
@@ -81,8 +81,16 @@ def parts(settings: config.Settings) -> list[Part]:
 
 def _begin(settings: config.Settings, service: str, supervised: bool) -> None:
     logs.configure(settings.log, service)
+    arm_crash_point(settings)
     if supervised:
         stop_with_input()
+
+
+def arm_crash_point(settings: config.Settings) -> None:
+    """For drills: let this process die where HUB_CRASH_AT says."""
+    if settings.crash_at:
+        label, _, times = settings.crash_at.partition(":")
+        crash_points.arm(label, int(times or 1))
 
 
 def _numbered(base: int) -> Callable[[int], int]:

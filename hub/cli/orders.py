@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from hub import clock, config, wiring
+from hub.cli.daemons import arm_crash_point
 from hub.cli.output import AsJson, print_json, print_table
-from hub.consumers import ledger
+from hub.consumers import standings
 from hub.database import reading
 from hub.errors import BadInput, NotFound
 from hub.oms import orders
@@ -37,6 +38,7 @@ def import_(
     Ends with 65 when lines were rejected; the others are in.
     """
     settings = config.load()
+    arm_crash_point(settings)
     refused = rejects or Path(f"{file.name.removesuffix('.gz').removesuffix('.jsonl')}.rejects.jsonl")
     _check_paths(file, refused)
     started = clock.monotonic()
@@ -62,7 +64,7 @@ def show(order_no: str, json_: AsJson = False) -> None:
     with wiring.hub_engine(config.load(), "show") as engine, reading(engine) as connection:
         order = orders.load(connection, order_no)
         history = [vars(step) for step in orders.history(connection, order_no)]
-        systems = ledger.entries(connection, order_no)
+        systems = standings.entries(connection, order_no)
     if json_:
         facts = order.model_dump(mode="json", exclude_none=True)
         print_json({"order": facts, "history": history, "systems": systems, "next": next_verbs(order.status)})

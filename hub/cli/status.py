@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from hub import config, wiring
 from hub.cli.output import AsJson, print_json, print_table
-from hub.consumers import ledger
+from hub.consumers import standings
 from hub.database import reading
 from hub.errors import DependencyDown
 from hub.oms import orders, outbox
@@ -46,8 +46,8 @@ def standing(engine: Engine) -> dict[str, Any]:
         count, versions = orders.totals(connection)
         facts: dict[str, Any] = {"orders": count, "versions": versions, "outbox": asdict(outbox.backlog(connection))}
         facts["systems"] = {
-            name: asdict(ledger.standing(connection, name))
-            | {"oldest_age_seconds": ledger.backlog(connection, name).oldest_age_seconds}
+            name: asdict(standings.standing(connection, name))
+            | {"oldest_age_seconds": standings.backlog(connection, name).oldest_age_seconds}
             for name in config.SYSTEMS
         }
     return facts

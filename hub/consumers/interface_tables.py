@@ -31,7 +31,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError,
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from hub import config
-from hub.consumers.system import Receipt, Result, Wanted
+from hub.consumers.system import Receipt, Result, Shown, Wanted
+from hub.crash_points import reach
 from hub.database import (
     UtcTime,
     all_of,
@@ -137,6 +138,15 @@ class InterfaceTables:
         except (DataError, IntegrityError, InternalError) as error:
             return self._halved(wanted, Rejected(_said(error)))
 
+    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
+        """One query."""
+        try:
+            with reading(self._engine) as connection:
+                present = _present(connection, sorted(order_numbers), lock=False)
+        except (DependencyDown, ProgrammingError) as error:
+            return [Unreachable(f"{self.name}: {error}")] * len(order_numbers)
+        return [Shown(present.get(number, (0, ""))[0]) for number in order_numbers]
+
     def facts(self) -> Iterator[OrderFacts]:
         """Every order as its rows and lines really are, sorted by order number."""
         query = joined_by_order(self._engine, hub_orders, hub_order_lines, HEAD, LINE)
@@ -180,23 +190,23 @@ class InterfaceTables:
 
     def _write(self, wanted: Sequence[Wanted]) -> Iterator[Receipt]:
         with writing(self._engine) as connection:
-            present = _present(connection, wanted)
+            present = _present(connection, sorted(item.order.order_no for item in wanted), lock=True)
             newer = [item for item in wanted if item.order.version > _shown(present, item)]
             if newer:
                 _write_orders(connection, newer, present)
+            reach("tables.written")
         return (Receipt(max(item.order.version, _shown(present, item)), _shown(present, item)) for item in wanted)
 
 
 Present = Mapping[str, tuple[int, str]]
 
 
-def _present(connection: Connection, wanted: Sequence[Wanted]) -> Present:
-    rows = [{"order_no": number} for number in sorted(item.order.order_no for item in wanted)]
-    batch = batch_of(connection, hub_orders, rows)
+def _present(connection: Connection, numbers: Sequence[str], lock: bool) -> Present:
+    batch = batch_of(connection, hub_orders, [{"order_no": number} for number in numbers])
     columns = (hub_orders.c.order_no, hub_orders.c.version, hub_orders.c.lines_hash)
     here = select(*columns).where(hub_orders.c.order_no.in_(select(batch.c.order_no)))
-    locked = here.order_by(hub_orders.c.order_no).with_for_update()
-    return {number: (version, lines) for number, version, lines in connection.execute(locked)}
+    found = here.order_by(hub_orders.c.order_no).with_for_update() if lock else here
+    return {number: (version, lines) for number, version, lines in connection.execute(found)}
 
 
 def _shown(present: Present, item: Wanted) -> int:

@@ -1,33 +1,33 @@
 """The ledger: for each system and order, which version is wanted and which is applied. It is never pruned.
 
 Every function works in the caller's transaction. `effects` counts the versions that really changed the system; what
-lies between is superseded, so wanted = applied + superseded + parked + behind at any moment.
+lies between is superseded, so wanted = applied + superseded + parked + behind at any moment. While a version is with
+the system and its outcome not recorded, `tried_version` says so: after a crash the system is asked before it is told.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Float, FromClause, Update, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Float, FromClause, Update, case, func, select, update
 
 from hub.bus.port import Delivery
-from hub.consumers.outcome import Done, Park, ParkedReason, Retry
+from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint
 from hub.database import Row, all_of, batch_of, in_seconds, insert_into, insert_rows, now
-from hub.errors import Undecodable
 from hub.holder import is_dead
 from hub.schemas.envelope import Event
-from hub.tables import dead_letters, journal, ledger
+from hub.tables import journal, ledger
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a worker has claimed: bring the system from `applied_version` to `wanted_version`."""
+    """What a worker has claimed: bring the system from `applied_version` to `wanted_version`.
+
+    `tried_version` was handed to the system before and nobody knows what became of it.
+    """
 
     order_no: str
     wanted_version: int
@@ -36,30 +36,18 @@ class Entry:
     wanted_at: datetime
     applied_version: int
     attempt: int
+    failing_since: datetime | None = None
+    tried_version: int | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a system stands, in versions: wanted = applied + superseded + parked + behind."""
-
-    wanted: int = 0
-    applied: int = 0
-    superseded: int = 0
-    parked: int = 0
-    behind: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """Orders that a system has not at their newest version. Age in seconds since the commit in the OMS."""
-
-    behind: int = 0
-    parked: int = 0
-    oldest_age_seconds: float = 0.0
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the system may show more than the ledger knows."""
+        return self.tried_version is not None
 
 
 _NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until": None}
-_BEHIND = ledger.c.applied_version < ledger.c.wanted_version
+_WAITING = ledger.c.wanted_body.is_not(None)
+_KNOWN: dict[str, Any] = {"tried_version": None}
 
 
 def want(connection: Connection, system: str, received: Sequence[tuple[Event, Delivery]]) -> int:
@@ -73,11 +61,13 @@ def want(connection: Connection, system: str, received: Sequence[tuple[Event, De
     insert = insert_into(connection, ledger)
     given = insert.from_select([*batch.c.keys(), "due_at"], all_of(batch, now()), include_defaults=True)
     rejected = ledger.c.parked_reason == ParkedReason.REJECTED
+    in_doubt = ledger.c.tried_version.is_not(None)
     raised = given.on_conflict_do_update(
         index_elements=["system", "order_no"],
-        set_={key: given.excluded[key] for key in (*list(rows[0])[2:], "due_at")}
+        set_={key: given.excluded[key] for key in list(rows[0])[2:]}
         | {"parked_reason": case((rejected, None), else_=ledger.c.parked_reason)}
-        | {"attempt": case((rejected, 0), else_=ledger.c.attempt)},
+        | {"attempt": case((rejected, 0), else_=ledger.c.attempt)}
+        | {"due_at": case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)},
         where=ledger.c.wanted_version < given.excluded.wanted_version,
     ).returning(ledger.c.wanted_event_id)
     ids = set(connection.execute(raised).scalars())
@@ -90,31 +80,37 @@ def want(connection: Connection, system: str, received: Sequence[tuple[Event, De
     return len(ids)
 
 
-def claim(connection: Connection, system: str, token: str, limit: int, lease_seconds: float) -> list[Entry]:
-    """Lease entries that are behind and due, the longest due first; no two workers hold the same order."""
+def claim(  # noqa: PLR0913
+    connection: Connection, system: str, token: str, limit: int, lease_seconds: float, settle_seconds: float = 0
+) -> list[Entry]:
+    """Lease entries that wait and are due, the longest due first; no two workers hold the same order.
+
+    From here on the wanted version counts as tried. Should its outcome be lost, it is due again when the system has
+    settled.
+    """
     free = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < now())
-    ready = (ledger.c.system == system) & _BEHIND & ledger.c.parked_reason.is_(None) & (ledger.c.due_at <= now()) & free
-    oldest = select(ledger.c.order_no).where(ready).order_by(ledger.c.due_at).limit(limit)
-    # A CTE that locks is run once; a plain subquery could be run again by a join and lock more than the limit.
-    due = oldest.with_for_update(skip_locked=True).cte("due")
-    leased = update(ledger).where(ledger.c.system == system, ledger.c.order_no.in_(select(due.c.order_no)))
-    values = leased.values(lease_token=token, lease_until=in_seconds(lease_seconds))
+    due = (ledger.c.system == system) & _WAITING & ledger.c.parked_reason.is_(None) & (ledger.c.due_at <= now()) & free
     columns = [ledger.c[name] for name in Entry.__dataclass_fields__]
-    return [Entry(*row) for row in connection.execute(values.returning(*columns))]
+    oldest = select(*columns).where(due).order_by(ledger.c.due_at).limit(limit).with_for_update(skip_locked=True)
+    claimed = [Entry(*row) for row in connection.execute(oldest)]
+    if claimed:
+        leased = update(ledger).where(_those(connection, system, [entry.order_no for entry in claimed]))
+        until = {"lease_token": token, "lease_until": in_seconds(lease_seconds), "due_at": in_seconds(settle_seconds)}
+        connection.execute(leased.values(tried_version=ledger.c.wanted_version, **until))
+    return claimed
 
 
 def free_dead(connection: Connection, system: str) -> None:
     """Free the entries that a process of this machine had claimed when it was killed."""
-    held = select(ledger.c.lease_token).where(ledger.c.system == system, _BEHIND, ledger.c.lease_token.is_not(None))
+    here = (ledger.c.system == system) & _WAITING
+    held = select(ledger.c.lease_token).where(here, ledger.c.lease_token.is_not(None))
     dead = [token for token in connection.execute(held.distinct()).scalars() if token and is_dead(token)]
-    freed = update(ledger).where(ledger.c.system == system, _BEHIND, ledger.c.lease_token.in_(dead))
-    connection.execute(freed.values(lease_token=None, lease_until=None))
+    connection.execute(update(ledger).where(here, ledger.c.lease_token.in_(dead)).values(_NO_LEASE))
 
 
 def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
     """Lock entries in the order in which `want` takes them: one may wait for the other, never both at once."""
-    batch = batch_of(connection, ledger, [{"order_no": order_no} for order_no in sorted(order_numbers)])
-    here = (ledger.c.system == system) & ledger.c.order_no.in_(select(batch.c.order_no))
+    here = _those(connection, system, sorted(order_numbers))
     connection.execute(select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()).all()
 
 
@@ -124,14 +120,19 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
         return
     rows = [_done_row(entry, outcome) for entry, outcome in done]
     held, batch = _held(connection, system, token, rows)
-    values = held.where(ledger.c.applied_version < batch.c.applied_version).values(
+    values = held.where(ledger.c.applied_version <= batch.c.applied_version).values(
         applied_version=batch.c.applied_version,
         wanted_body=case((ledger.c.wanted_version > batch.c.applied_version, ledger.c.wanted_body)),
         effects=ledger.c.effects + batch.c.effects,
+        repairs=ledger.c.repairs + batch.c.repairs,
         external_ref=batch.c.external_ref,
         applied_at=now(),
+        due_at=now(),
         attempt=0,
+        failing_since=None,
         last_error=None,
+        fingerprint=None,
+        **_KNOWN,
         **_NO_LEASE,
     )
     kept = set(connection.execute(values.returning(ledger.c.order_no)).scalars())
@@ -145,8 +146,9 @@ def record_retry(connection: Connection, system: str, token: str, retried: Seque
         return
     rows = [_retry_row(entry, retry) for entry, retry in retried]
     given_back, batch = _held(connection, system, token, rows)
-    due = {"due_at": in_seconds(batch.c.after_seconds), "attempt": batch.c.attempt, "last_error": batch.c.last_error}
-    connection.execute(given_back.values(due | _NO_LEASE))
+    due = {name: batch.c[name] for name in ("attempt", "last_error", "fingerprint", "tried_version")}
+    since = {"failing_since": case((batch.c.attempt == 0, None), else_=func.coalesce(ledger.c.failing_since, now()))}
+    connection.execute(given_back.values(due | since | {"due_at": in_seconds(batch.c.after_seconds)} | _NO_LEASE))
 
 
 def record_parked(connection: Connection, system: str, token: str, parked: Sequence[tuple[Entry, Park]]) -> None:
@@ -160,74 +162,14 @@ def record_parked(connection: Connection, system: str, token: str, parked: Seque
         "parked_at": now(),
         "attempt": case((newer, 0), else_=batch.c.attempt),
         "last_error": batch.c.last_error,
+        "fingerprint": batch.c.fingerprint,
+        "tried_version": batch.c.tried_version,
     }
     told = put_aside.values(values | _NO_LEASE).returning(ledger.c.order_no, ledger.c.parked_reason)
     waiting = {order_no for order_no, reason in connection.execute(told) if reason is not None}
     insert_rows(
         connection, journal, [_trace(system, entry, "parked") for entry, _ in parked if entry.order_no in waiting]
     )
-
-
-def keep_dead(connection: Connection, queue: str, delivery: Delivery, error: Undecodable) -> None:
-    """Keep bytes that are no event, raw, once however often they are delivered."""
-    row = {
-        "queue": queue,
-        "message_id": _printable(delivery.message_id)[:128],
-        "routing_key": _printable(delivery.routing_key)[:255],
-        "headers": json.dumps(dict(delivery.headers)),
-        "body_base64": base64.b64encode(delivery.body).decode(),
-        "body_hash": hashlib.sha256(delivery.body).hexdigest(),
-        "reason": error.reason,
-        "detail": str(error),
-    }
-    connection.execute(insert_into(connection, dead_letters).values(row).on_conflict_do_nothing())
-
-
-def backlog(connection: Connection, system: str) -> Backlog:
-    """What the system has not yet; costs as much as there is behind, however long the ledger is."""
-    waiting = ledger.c.parked_reason.is_(None)
-    query = select(
-        func.count(case((waiting, 1))),
-        func.count(ledger.c.parked_reason),
-        func.min(case((waiting, ledger.c.wanted_at))),
-        now(),
-    ).where(ledger.c.system == system, _BEHIND)
-    behind, parked, oldest, moment = connection.execute(query).one()
-    return Backlog(behind, parked, max(0.0, (moment - oldest).total_seconds()) if oldest else 0.0)
-
-
-def standing(connection: Connection, system: str) -> Standing:
-    """How all versions of the system's orders stand; reads its whole ledger."""
-    gap = ledger.c.wanted_version - ledger.c.applied_version
-    parked = ledger.c.parked_reason.is_not(None)
-    sums = (
-        ledger.c.wanted_version,
-        ledger.c.effects,
-        ledger.c.applied_version - ledger.c.effects,
-        case((parked, gap), else_=0),
-        case((parked, 0), else_=gap),
-    )
-    query = select(*(func.coalesce(func.sum(each), 0) for each in sums)).where(ledger.c.system == system)
-    return Standing(*(int(count) for count in connection.execute(query).one()))
-
-
-def entries(connection: Connection, order_no: str) -> list[dict[str, object]]:
-    """Where each system stands with one order."""
-    columns = (
-        ledger.c.system,
-        ledger.c.wanted_version.label("wanted"),
-        ledger.c.applied_version.label("applied"),
-        ledger.c.parked_reason.label("parked"),
-        ledger.c.last_error.label("error"),
-        ledger.c.external_ref,
-    )
-    query = select(*columns).where(ledger.c.order_no == order_no).order_by(ledger.c.system)
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _printable(text: str) -> str:
-    # Dead bytes come with any header; the exact ones are of no use, a store that refuses them would stop the receiver.
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _version(received: tuple[Event, Delivery]) -> int:
@@ -264,10 +206,12 @@ def _row(system: str, order_no: str, version: int, event_id: str, what: str) -> 
 
 
 def _done_row(entry: Entry, outcome: Done) -> dict[str, object]:
+    again = entry.applied_version == entry.wanted_version and outcome.receipt.found < entry.wanted_version
     return {
         "order_no": entry.order_no,
         "applied_version": entry.wanted_version,
         "effects": effects_of(entry, outcome),
+        "repairs": int(again),
         "external_ref": outcome.receipt.external_ref,
     }
 
@@ -279,8 +223,14 @@ def effects_of(entry: Entry, outcome: Done) -> int:
 
 
 def _retry_row(entry: Entry, retry: Retry) -> dict[str, object]:
-    facts = {"after_seconds": retry.after_seconds, "attempt": retry.attempt, "last_error": retry.error}
-    return {"order_no": entry.order_no, **facts}
+    return {
+        "order_no": entry.order_no,
+        "after_seconds": retry.after_seconds,
+        "attempt": retry.attempt,
+        "last_error": retry.error,
+        "fingerprint": fingerprint(retry.error),
+        "tried_version": (entry.tried_version or entry.wanted_version) if retry.in_doubt else None,
+    }
 
 
 def _parked_row(entry: Entry, park: Park) -> dict[str, object]:
@@ -290,7 +240,14 @@ def _parked_row(entry: Entry, park: Park) -> dict[str, object]:
         "parked_reason": str(park.reason),
         "attempt": park.attempt,
         "last_error": park.error,
+        "fingerprint": fingerprint(park.error),
+        "tried_version": entry.wanted_version if park.reason is ParkedReason.UNKNOWN else None,
     }
+
+
+def _those(connection: Connection, system: str, order_numbers: Sequence[str]) -> ColumnElement[bool]:
+    batch = batch_of(connection, ledger, [{"order_no": order_no} for order_no in order_numbers])
+    return (ledger.c.system == system) & ledger.c.order_no.in_(select(batch.c.order_no))
 
 
 def _held(connection: Connection, system: str, token: str, rows: Sequence[Row]) -> tuple[Update, FromClause]:

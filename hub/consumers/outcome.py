@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from hub.backoff import full_jitter
 from hub.config import Consumer
 from hub.consumers.system import Receipt
-from hub.errors import Busy, CredentialsRefused, Rejected, Unreachable
+from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, Unreachable
 
 
 class ParkedReason(StrEnum):
     """Why an order waits for a person."""
 
     REJECTED = "rejected"
+    """The system will not have it: somebody must mend the order, the mapping or the system."""
     GAVE_UP = "gave_up"
+    """It was tried often enough."""
+    UNKNOWN = "unknown"
+    """Nobody can tell whether the system has it: look there first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again after some seconds. `attempt` is the count from now on: an outage burns none."""
+    """Try again after some seconds. `attempt` is the count from now on: an outage burns none.
+
+    In doubt, the system may have the order already and is asked before it gets the order again.
+    """
 
     after_seconds: float
     attempt: int
     error: str
-    whole_system: bool = False
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +55,33 @@ class Park:
 
 Outcome = Done | Retry | Park
 
-CREDENTIALS_PAUSE_SECONDS = 60.0
-LONGEST_RETRY_AFTER_SECONDS = 900.0
+_PARTICULARS = re.compile(r"SO[0-9A-Z]{16}|'[^']*'|\"[^\"]*\"|[0-9a-f]{8,}|[0-9]+")
 
 
-def judge(error: Exception, attempt: int, age_seconds: float, policy: Consumer) -> Retry | Park:
-    """The outcome of a failure; `attempt` counts the tries that were charged so far, age counts from the commit."""
+def judge(
+    error: Exception, attempt: int, failing_seconds: float, policy: Consumer, storm: bool = False
+) -> Retry | Park:
+    """The outcome of a failure.
+
+    `attempt` counts the tries that were charged so far, `failing_seconds` is how long they have been failing. In a
+    storm nobody gets an answer: the system fails, and its orders are not charged.
+    """
     text = str(error) or type(error).__name__
-    match error:
-        case Unreachable():
-            return Retry(_backoff(1, policy), attempt, text, whole_system=True)
-        case Busy():
-            return Retry(_asked(error, policy), attempt, text, whole_system=True)
-        case CredentialsRefused():
-            return Retry(CREDENTIALS_PAUSE_SECONDS, attempt, text, whole_system=True)
-        case Rejected():
-            return Park(ParkedReason.REJECTED, attempt + 1, f"{error.field}: {text}" if error.field else text)
-    if attempt + 1 >= policy.attempts or age_seconds > policy.give_up_seconds:
-        return Park(ParkedReason.GAVE_UP, attempt + 1, text)
-    return Retry(_backoff(attempt + 1, policy), attempt + 1, text)
+    in_doubt = isinstance(error, OutcomeUnknown)
+    if isinstance(error, Rejected):
+        return Park(ParkedReason.REJECTED, attempt + 1, f"{error.field}: {text}" if error.field else text)
+    if storm or isinstance(error, (Unreachable, Busy, CredentialsRefused)):
+        return Retry(_wait(1, in_doubt, policy), attempt, text, in_doubt)
+    if attempt + 1 >= policy.attempts or failing_seconds > policy.give_up_seconds:
+        return Park(ParkedReason.UNKNOWN if in_doubt else ParkedReason.GAVE_UP, attempt + 1, text)
+    return Retry(_wait(attempt + 1, in_doubt, policy), attempt + 1, text, in_doubt)
 
 
-def _backoff(attempt: int, policy: Consumer) -> float:
-    return full_jitter(attempt, policy.backoff_seconds, policy.backoff_max_seconds)
+def fingerprint(error: str) -> str:
+    """Eight letters that are the same for errors that differ only in numbers, order numbers and quoted text."""
+    return hashlib.sha256(_PARTICULARS.sub("#", error).encode()).hexdigest()[:8]
 
 
-def _asked(error: Busy, policy: Consumer) -> float:
-    asked = error.retry_after_seconds
-    if asked is None or math.isnan(asked) or asked < 0:
-        return _backoff(1, policy)
-    return min(asked, LONGEST_RETRY_AFTER_SECONDS)
+def _wait(attempt: int, in_doubt: bool, policy: Consumer) -> float:
+    seconds = full_jitter(attempt, policy.backoff_seconds, policy.backoff_max_seconds)
+    return max(seconds, policy.settle_seconds) if in_doubt else seconds

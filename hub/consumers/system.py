@@ -13,11 +13,24 @@ from hub.schemas.order import Order
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An order as a system should show it, and the version that the ledger knows it to show now (0: none)."""
+    """An order as a system should show it.
+
+    `applied_version` is what the ledger knows the system to show now (0: none). `shown` is there where that was in
+    doubt: what the system said of itself a moment ago.
+    """
 
     order: Order
     event_id: str
     applied_version: int
+    shown: Shown | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a system says that it shows of an order: version 0 is nothing. `external_ref` is its own number."""
+
+    version: int
+    external_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,13 @@ class System(Protocol):
         """Bring orders up to date: one result each, in their order. Never moves an order back, may be called again.
 
         An order that the system will not have is a failure of that order alone; the others are applied.
+        """
+        ...
+
+    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
+        """What the system shows of these orders, in their order; changes nothing.
+
+        A system that cannot be asked answers OutcomeUnknown, and a person will have to look.
         """
         ...
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from hub import config, wiring
-from hub.consumers import ledger
-from hub.consumers.ledger import Standing
+from hub.consumers import standings
+from hub.consumers.standings import Standing
 from hub.database import reading
 from hub.demo.shops import Shops
 from hub.demo.stage import Stage, down, wait_until
@@ -131,7 +131,7 @@ class Story:
 
     def _standing(self, name: str) -> Standing:
         with reading(self._stage.engine) as connection:
-            return ledger.standing(connection, name)
+            return standings.standing(connection, name)
 
     def _totals(self) -> tuple[int, int]:
         with reading(self._stage.engine) as connection:

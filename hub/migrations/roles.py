@@ -1,33 +1,62 @@
-"""Database roles: the single writer of orders, enforced by PostgreSQL and not only by good manners."""
+"""Database roles: the single writer of orders, enforced by PostgreSQL and not only by good manners.
+
+No role may update or delete rows of the histories and of the audit; the owner of the tables could, and a seal that was
+kept elsewhere tells. The role `maintenance` deletes old records row by row; making and dropping day partitions is left
+to the owner, because PostgreSQL lets nobody else do it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hub.tables import metadata
+from sqlalchemy import Table
 
-ROLES = ("oms", "relay", "consumer", "reader")
+from hub.tables import metadata
 
 _READ = "SELECT"
 _ADD = "SELECT, INSERT"
 _CHANGE = "SELECT, INSERT, UPDATE"
+_TAKE_AWAY = "SELECT, DELETE"
 
 # What each role may do with the tables of a writer; where nothing stands, it may do nothing.
 _RIGHTS: dict[str, dict[str, str]] = {
-    "oms": {"oms": _CHANGE, "outbox": _ADD},
+    "oms": {"oms": _CHANGE, "history": _ADD, "outbox": _ADD, "audit": _ADD},
     "relay": {"outbox": "SELECT, UPDATE, DELETE", "relay": _CHANGE},
-    "consumer": {"consumer": _CHANGE},
-    "reader": {"oms": _READ, "outbox": _READ, "relay": _READ, "consumer": _READ},
+    "consumer": {"consumer": _CHANGE, "audit": _ADD},
+    "operator": {
+        "oms": _READ,
+        "history": _READ,
+        "outbox": _READ,
+        "relay": _READ,
+        "consumer": _CHANGE,
+        "operator": f"{_CHANGE}, DELETE",
+        "audit": _ADD,
+    },
+    "maintenance": {},
+    "reader": dict.fromkeys(("oms", "history", "outbox", "relay", "consumer", "operator", "audit"), _READ),
 }
-_SECRET_TABLES = frozenset({("reader", "tokens")})
+# What a role may do with one table, whoever writes it.
+_RIGHTS_ON: dict[tuple[str, str], str] = {
+    ("maintenance", "requests"): _TAKE_AWAY,
+    ("maintenance", "journal"): _TAKE_AWAY,
+    ("maintenance", "outbox_archive"): _TAKE_AWAY,
+    ("maintenance", "dead_letters"): _TAKE_AWAY,
+    ("maintenance", "bulk_runs"): _TAKE_AWAY,
+    ("maintenance", "bulk_items"): _TAKE_AWAY,
+    ("operator", "tokens"): "",
+    ("reader", "tokens"): "",
+}
+
+ROLES = tuple(_RIGHTS)
 
 
 def statements(schema: str = "public", prefix: str = "hub_") -> Iterator[str]:
     """The SQL that makes the roles (without password) and gives each exactly its rights; may be run again."""
     for role in ROLES:
         yield from _role(f"{prefix}{role}", schema)
-        for name, rights in _granted(role):
-            yield f"GRANT {rights} ON {schema}.{name} TO {prefix}{role};"
+        for table in metadata.sorted_tables:
+            if rights := _rights(role, table):
+                yield f"GRANT {rights} ON {schema}.{table.name} TO {prefix}{role};"
         yield f"GRANT SELECT ON {schema}.alembic_version TO {prefix}{role};"
 
 
@@ -37,8 +66,5 @@ def _role(name: str, schema: str) -> Iterator[str]:
     yield f"GRANT USAGE ON SCHEMA {schema} TO {name};"
 
 
-def _granted(role: str) -> Iterator[tuple[str, str]]:
-    for table in metadata.sorted_tables:
-        rights = _RIGHTS[role].get(table.info["writer"])
-        if rights and (role, table.name) not in _SECRET_TABLES:
-            yield table.name, rights
+def _rights(role: str, table: Table) -> str:
+    return _RIGHTS_ON.get((role, table.name), _RIGHTS[role].get(table.info["writer"], ""))

@@ -5,7 +5,7 @@ Every function works in the caller's transaction and never commits it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from hub import clock
+from hub.audit.chain import HISTORY_FIELDS, START, link
+from hub.crash_points import reach
 from hub.database import all_of, batch_of, insert_into, insert_rows
 from hub.errors import HubError, NotFound, Refused
 from hub.oms import outbox
@@ -116,8 +118,9 @@ def write(connection: Connection, changes: Sequence[Changed]) -> None:
     for number, order in newest.items():
         if before[number]:
             _update(connection, order, before[number])
-    insert_rows(connection, order_history, [_history_row(changed) for changed in changes])
+    insert_rows(connection, order_history, list(_history_rows(changes, _heads(connection, before))))
     outbox.append(connection, [_announcement(changed) for changed in changes])
+    reach("orders.written")
 
 
 def lock(connection: Connection, order_no: str) -> None:
@@ -191,6 +194,26 @@ def _order_row(order: Order) -> dict[str, Any]:
 def _line_rows(order: Order) -> list[dict[str, Any]]:
     lines = enumerate(order.lines, start=1)
     return [{"order_no": order.order_no, "line_no": number, **line.model_dump()} for number, line in lines]
+
+
+def _heads(connection: Connection, before: Mapping[str, int]) -> dict[str, str]:
+    """The hash that each order's chain ends with, at the version before."""
+    known = [{"order_no": number, "version": version} for number, version in before.items() if version]
+    if not known:
+        return {}
+    batch = batch_of(connection, order_history, known)
+    here = (order_history.c.order_no == batch.c.order_no) & (order_history.c.version == batch.c.version)
+    heads = select(order_history.c.order_no, order_history.c.hash).join(batch, here)
+    return dict(connection.execute(heads).all())
+
+
+def _history_rows(changes: Sequence[Changed], heads: dict[str, str]) -> Iterator[dict[str, Any]]:
+    moment = clock.utcnow()
+    for changed in changes:
+        row = _history_row(changed) | {"recorded_at": moment}
+        number = changed.order.order_no
+        heads[number] = link(heads.get(number, START), row, HISTORY_FIELDS)
+        yield row | {"hash": heads[number]}
 
 
 def _history_row(changed: Changed) -> dict[str, Any]:

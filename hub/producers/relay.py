@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from hub import clock, config, holder, logs, metrics
 from hub.bus.port import Bus, Fate, Message, Publisher
+from hub.crash_points import reach
 from hub.database import reading, writing
 from hub.errors import BusLost, DependencyDown, LeaseLost
 from hub.oms import leases, outbox
@@ -38,6 +39,7 @@ class Relay:
         self._holder = f"{holder.me()}.{id(self):x}"
         self._leases: list[Lease] = []
         self._leases_checked = float("-inf")
+        self._held_until = float("-inf")
         self._publisher: Publisher | None = None
         self._gauges_set = 0.0
         metrics.prepare_relay()
@@ -63,16 +65,19 @@ class Relay:
         """Claim ▶ publish ▶ settle."""
         rows = self._claim(lease)
         if rows:
+            reach("relay.claimed")
             self._publish_and_settle(lease, rows)
         return len(rows)
 
     def _publish_and_settle(self, lease: Lease, rows: Sequence[Pending]) -> None:
         fates = self._publish(rows)
+        reach("relay.published")
         metrics_of(fates)
         confirmed = [row.id for row in rows if fates.get(row.id) is Fate.CONFIRMED]
         resting = [row.id for row in rows if fates.get(row.id) in (Fate.UNROUTABLE, Fate.REFUSED)]
         try:
             self._settle(lease, confirmed, resting)
+            reach("relay.settled")
         except LeaseLost:
             metrics.leases_lost.inc()
             self._leases.remove(lease)
@@ -83,6 +88,9 @@ class Relay:
         blocked: set[str] = set()
         with metrics.publish_duration.time():
             for wave in waves(rows, self._settings.window):
+                if clock.monotonic() > self._held_until:
+                    # Stopped for so long that somebody else may publish these: look at the leases again first.
+                    break
                 going = [row for row in wave if row.order_no not in blocked]
                 fates |= dict(zip((row.id for row in going), self._send(going), strict=True))
                 blocked |= {row.order_no for row in going if fates[row.id] is not Fate.CONFIRMED}
@@ -121,6 +129,7 @@ class Relay:
             self._leases = [lease for lease in self._leases if leases.renew(connection, lease, seconds)]
             taken = self._one_more(connection)
         self._leases += taken
+        self._held_until = self._leases_checked + self._settings.lease_seconds
         metrics.relay_leading.set(len(self._leases))
         for lease in taken:
             _log.info("lease.taken", lease=lease.name, epoch=lease.epoch)

@@ -24,9 +24,10 @@ from sqlalchemy.exc import IntegrityError
 
 from hub import clock, holder, migrations
 from hub.bus.port import Delivery
-from hub.consumers import ledger
-from hub.consumers.ledger import Entry, Standing
+from hub.consumers import dead_letters, ledger, standings
+from hub.consumers.ledger import Entry
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry
+from hub.consumers.standings import Standing
 from hub.consumers.system import Receipt
 from hub.database import in_seconds, reading, writing
 from hub.errors import Undecodable
@@ -272,7 +273,7 @@ class TestParking:
         assert claimed(engine, "b") == []
         assert standing(engine) == Standing(wanted=4, parked=3, behind=1)
         with reading(engine) as connection:
-            assert (ledger.backlog(connection, "erp").behind, ledger.backlog(connection, "erp").parked) == (1, 1)
+            assert (standings.backlog(connection, "erp").behind, standings.backlog(connection, "erp").parked) == (1, 1)
 
     def test_a_newer_version_frees_an_order_that_was_rejected(self, engine: Engine) -> None:
         wanted(engine, event_at(1))
@@ -524,12 +525,12 @@ def parked(engine: Engine, token: str, batch: Sequence[Entry], park: Park = REJE
 
 def keep(engine: Engine, delivery: Delivery, queue: str = "q.erp") -> None:
     with writing(engine) as connection:
-        ledger.keep_dead(connection, queue, delivery, NOT_JSON)
+        dead_letters.keep(connection, queue, delivery, NOT_JSON)
 
 
 def standing(engine: Engine, system: str = "erp") -> Standing:
     with reading(engine) as connection:
-        return ledger.standing(connection, system)
+        return standings.standing(connection, system)
 
 
 def rows(engine: Engine) -> list[dict[str, Any]]:
@@ -543,6 +544,6 @@ def shown(engine: Engine, number: str = "SO-1") -> dict[str, Any]:
 
 
 def traced(engine: Engine) -> list[tuple[int, str]]:
-    query = select(journal.c.version, journal.c.what).order_by(journal.c.id)
+    query = select(journal.c.version, journal.c.what).order_by(journal.c.recorded_at)
     with reading(engine) as connection:
         return [(row.version, row.what) for row in connection.execute(query)]

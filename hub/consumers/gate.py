@@ -1,0 +1,102 @@
+"""The breaker of a system as its workers share it: read and written in their transactions, by the database's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, select
+
+from hub.config import Consumer
+from hub.consumers import breaker as rules
+from hub.consumers.breaker import Breaker, Cause
+from hub.consumers.system import Result
+from hub.database import insert_into, now
+from hub.tables import breakers
+
+_STATE = [field.name for field in fields(Breaker)]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How many orders may go through now, and the breaker that said so at a moment of the database's."""
+
+    most: int
+    breaker: Breaker
+    moment: datetime
+
+
+def begin(connection: Connection, system: str) -> None:
+    """Let the system have a breaker, closed where it is new."""
+    known, _ = _read(connection, _of(system))
+    row = {name: getattr(known, name) for name in _STATE}
+    connection.execute(insert_into(connection, breakers).values(system=system, **row).on_conflict_do_nothing())
+
+
+def enter(connection: Connection, system: str, limit: int, policy: Consumer) -> Passage:
+    """Ask for a passage. Held under a lock until the transaction ends where the answer is more than "all"."""
+    breaker, moment = _read(connection, _of(system))
+    if breaker.cause or policy.rate_per_second:
+        breaker, moment = _read(connection, _of(system).with_for_update())
+    return Passage(rules.admitted(breaker, moment, limit, policy), breaker, moment)
+
+
+def taken(connection: Connection, system: str, passage: Passage, orders: int, policy: Consumer) -> None:
+    """Say how many orders really went through, in the transaction that asked."""
+    changed = rules.entered(passage.breaker, passage.moment, orders, policy)
+    if orders and changed != passage.breaker:
+        _store(connection, system, changed)
+
+
+def judged(
+    connection: Connection, system: str, before: Breaker, results: Sequence[Result], policy: Consumer
+) -> Breaker:
+    """Let the breaker learn from what came back; `before` is as it was on the way in."""
+    if rules.undisturbed(before, results):
+        return before
+    known, moment = _read(connection, _of(system).with_for_update())
+    changed = rules.after(known, results, moment, policy)
+    if changed != known:
+        _store(connection, system, changed)
+    return changed
+
+
+def pause(connection: Connection, system: str, reason: str) -> None:
+    """Hand nothing to a system until somebody resumes it; its orders wait."""
+    known, moment = _read(connection, _of(system).with_for_update())
+    _store(connection, system, Breaker(moment, known.tokens, Cause.PAUSED, reason))
+
+
+def resume(connection: Connection, system: str) -> bool:
+    """Close the breaker, whatever opened it. False where it was closed."""
+    known, moment = _read(connection, _of(system).with_for_update())
+    if known.cause is not None:
+        _store(connection, system, Breaker(moment, known.tokens))
+    return known.cause is not None
+
+
+def present(connection: Connection, system: str) -> Breaker:
+    """The breaker as it stands."""
+    return _read(connection, _of(system))[0]
+
+
+def _of(system: str) -> Select[Any]:
+    return select(*(breakers.c[name] for name in _STATE), now()).where(breakers.c.system == system)
+
+
+def _read(connection: Connection, query: Select[Any]) -> tuple[Breaker, datetime]:
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        moment: datetime = connection.execute(select(now())).scalar_one()
+        return Breaker(moment), moment
+    *state, moment = row
+    known = dict(zip(_STATE, state, strict=True))
+    return Breaker(**known | {"cause": Cause(known["cause"]) if known["cause"] else None}), moment
+
+
+def _store(connection: Connection, system: str, breaker: Breaker) -> None:
+    row = {name: getattr(breaker, name) for name in _STATE} | {"changed_at": now()}
+    insert = insert_into(connection, breakers).values(system=system, **row)
+    connection.execute(insert.on_conflict_do_update(index_elements=["system"], set_=row))

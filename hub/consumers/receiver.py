@@ -1,0 +1,132 @@
+"""The way in: START HERE. Takes a queue into the ledger of one system and knows nothing of the worker.
+
+A crash between any two lines is safe: what was not committed is delivered again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event as Signal
+
+from sqlalchemy import Connection, Engine
+
+from hub import config, logs, metrics
+from hub.bus.port import Bus, Delivery, Subscription
+from hub.consumers import dead_letters, ledger
+from hub.crash_points import reach
+from hub.database import writing
+from hub.errors import BusLost, Undecodable
+from hub.schemas.envelope import Event
+from hub.schemas.registry import decode
+
+_log = logs.get("consumer")
+
+Dead = tuple[Delivery, Undecodable]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a batch: how many events raised what is wanted, how many did not, and the dead letters."""
+
+    raised: int
+    seen: int
+    dead: Sequence[Dead]
+
+
+class Receiver:
+    """Takes one queue into the hub's own database and settles it with the bus."""
+
+    def __init__(self, system: str, queue: str, engine: Engine, bus: Bus, settings: config.Consumer) -> None:
+        self.system = system
+        self.queue = queue
+        self._engine = engine
+        self._bus = bus
+        self._settings = settings
+        self._subscription: Subscription | None = None
+        self._unkept: list[Delivery] = []
+        self.arrived = Signal()
+
+    def step(self) -> bool:
+        """Receive ▶ ledger (commit) ▶ ack. What the ledger could not take is tried again before anything newer."""
+        subscription = self._connected()
+        try:
+            self._unkept = self._unkept or self._receive(subscription)
+            deliveries = self._unkept
+            if deliveries:
+                self._keep(deliveries)
+                subscription.ack(deliveries)
+                self._unkept = []
+                reach("receive.settled")
+                self.arrived.set()
+        except BusLost:
+            self.close()
+            raise
+        return bool(deliveries)
+
+    def close(self) -> None:
+        """Disconnect; what is not settled is delivered again."""
+        self._unkept = []
+        metrics.bus_up.set(0)
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
+
+    def take(self, connection: Connection, deliveries: Sequence[Delivery]) -> Taken:
+        """Raise what the ledger wants; put what is no event with the dead letters."""
+        events, dead = decode_all(deliveries)
+        raised = ledger.want(connection, self.system, events) if events else 0
+        for delivery, error in dead:
+            dead_letters.keep(connection, self.queue, delivery, error)
+        return Taken(raised, len(events) - raised, dead)
+
+    def _receive(self, subscription: Subscription) -> list[Delivery]:
+        return subscription.receive(self._settings.receive_batch, self._settings.poll_seconds)
+
+    def _keep(self, deliveries: Sequence[Delivery]) -> None:
+        reach("receive.received")
+        with writing(self._engine) as connection:
+            taken = self.take(connection, deliveries)
+        reach("receive.kept")
+        self._count(taken)
+
+    def _count(self, taken: Taken) -> None:
+        metrics.events_received.labels(self.system, "wanted").inc(taken.raised)
+        metrics.events_received.labels(self.system, "seen").inc(taken.seen)
+        for delivery, error in taken.dead:
+            metrics.events_received.labels(self.system, "dead").inc()
+            metrics.dead_letters.labels(self.system, error.reason).inc()
+            _log.error("event.dead", message_id=delivery.message_id, reason=error.reason, error=error)
+
+    def _connected(self) -> Subscription:
+        if self._subscription is None:
+            self._subscription = self._bus.subscribe(self.queue)
+            metrics.bus_reconnects.inc()
+            metrics.bus_up.set(1)
+        return self._subscription
+
+
+class Drain(Receiver):
+    """Takes what the broker has put aside, because it was delivered too often, to the dead letters."""
+
+    def take(self, connection: Connection, deliveries: Sequence[Delivery]) -> Taken:
+        """All of it, events too: something about each of them ended its receivers, so nobody looks inside."""
+        dead = [(delivery, _too_often(self.queue)) for delivery in deliveries]
+        for delivery, error in dead:
+            dead_letters.keep(connection, self.queue, delivery, error)
+        return Taken(0, 0, dead)
+
+
+def decode_all(deliveries: Sequence[Delivery]) -> tuple[list[tuple[Event, Delivery]], list[Dead]]:
+    """What could be read, and what could not with its reason."""
+    events, dead = [], []
+    for delivery in deliveries:
+        try:
+            events.append((decode(delivery.body), delivery))
+        except Undecodable as error:
+            dead.append((delivery, error))
+    return events, dead
+
+
+def _too_often(queue: str) -> Undecodable:
+    return Undecodable(dead_letters.DELIVERED_TOO_OFTEN, f"the bus gave up and moved it to {queue}")

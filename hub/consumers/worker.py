@@ -1,0 +1,190 @@
+"""The way on: brings one system to what its ledger wants, and knows nothing of the bus.
+
+A crash between any two lines is safe: what was claimed is claimed again, and where the system may have it already,
+the system is asked first.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from threading import Event as Signal
+
+from sqlalchemy import Engine
+
+from hub import clock, config, holder, logs, metrics
+from hub.consumers import gate, ledger, standings
+from hub.consumers.breaker import Breaker, is_storm
+from hub.consumers.gate import Passage
+from hub.consumers.ledger import Entry
+from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
+from hub.consumers.system import Receipt, Result, Shown, System, Wanted
+from hub.crash_points import reach
+from hub.database import reading, writing
+from hub.errors import SystemFailure
+from hub.schemas.registry import decode
+
+GAUGES_EVERY_SECONDS = 2
+
+_log = logs.get("consumer")
+
+Looked = Mapping[str, Shown | SystemFailure]
+
+
+class Worker:
+    """Brings one system to what its ledger wants. Several may work side by side, on any machine."""
+
+    def __init__(self, system: System, engine: Engine, settings: config.Consumer, stop: Signal) -> None:
+        self._system = system
+        self._engine = engine
+        self._settings = settings
+        self._stop = stop
+        self._gauges_set = float("-inf")
+        self._holder = f"{holder.me()}.{id(self):x}"
+        self._batches = itertools.count()
+        self._started = False
+        metrics.prepare_consumer(system.name)
+
+    def step(self) -> bool:
+        """Claim ▶ ask where in doubt, apply ▶ judge and record."""
+        self._set_gauges()
+        token = f"{self._holder}.{next(self._batches):x}"
+        entries, passage = self._claim(token)
+        if entries:
+            reach("work.claimed")
+            results = self._bring(entries)
+            reach("work.applied")
+            self._record(token, passage.breaker, entries, results)
+            reach("work.recorded")
+        return bool(entries) or self._rationed(passage)
+
+    def _claim(self, token: str) -> tuple[list[Entry], Passage]:
+        name, policy = self._system.name, self._settings
+        with writing(self._engine) as connection:
+            if not self._started:
+                gate.begin(connection, name)
+                ledger.free_dead(connection, name)
+            passage = gate.enter(connection, name, policy.work_batch, policy)
+            entries = (
+                ledger.claim(connection, name, token, passage.most, policy.lease_seconds, policy.settle_seconds)
+                if passage.most
+                else []
+            )
+            gate.taken(connection, name, passage, len(entries), policy)
+        self._started = True
+        return entries, passage
+
+    def _bring(self, entries: Sequence[Entry]) -> list[Result]:
+        """One result each. An order in doubt is not touched before the system has said what it shows of it."""
+        looked = self._look([entry.order_no for entry in entries if entry.in_doubt])
+        found = {number: each for number, each in looked.items() if isinstance(each, Shown)}
+        settled = {entry.order_no: result for entry in entries if (result := _settled(entry, looked)) is not None}
+        ready = [entry for entry in entries if entry.order_no not in settled]
+        applied = self._apply([_wanted(entry, found.get(entry.order_no)) for entry in ready])
+        settled |= dict(zip((entry.order_no for entry in ready), applied, strict=True))
+        return [settled[entry.order_no] for entry in entries]
+
+    def _look(self, order_numbers: Sequence[str]) -> Looked:
+        if not order_numbers:
+            return {}
+        looked = dict(zip(order_numbers, self._system.look(order_numbers), strict=True))
+        reach("work.looked")
+        return looked
+
+    def _apply(self, wanted: Sequence[Wanted]) -> list[Result]:
+        if not wanted:
+            return []
+        with metrics.apply_duration.labels(self._system.name).time():
+            return self._system.apply(wanted)
+
+    def _record(self, token: str, before: Breaker, entries: Sequence[Entry], results: Sequence[Result]) -> None:
+        outcomes = self._judged(entries, results)
+        done = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Done)]
+        retried = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Retry)]
+        parked = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Park)]
+        name = self._system.name
+        with writing(self._engine) as connection:
+            ledger.lock(connection, name, [entry.order_no for entry in entries])
+            ledger.record_done(connection, name, token, done)
+            ledger.record_retry(connection, name, token, retried)
+            ledger.record_parked(connection, name, token, parked)
+            present = gate.judged(connection, name, before, results, self._settings)
+        self._count(done, retried, parked)
+        self._tell(before, present)
+
+    def _judged(self, entries: Sequence[Entry], results: Sequence[Result]) -> list[tuple[Entry, Outcome]]:
+        storm = is_storm(results, self._settings)
+        return [(entry, self._outcome(entry, result, storm)) for entry, result in zip(entries, results, strict=True)]
+
+    def _outcome(self, entry: Entry, result: Result, storm: bool) -> Outcome:
+        if isinstance(result, Receipt):
+            return Done(result)
+        failing = (clock.utcnow() - entry.failing_since).total_seconds() if entry.failing_since else 0.0
+        outcome = judge(result, entry.attempt, failing, self._settings, storm)
+        # Whoever could not ask knows as little as before.
+        return replace(outcome, in_doubt=True) if entry.in_doubt and isinstance(outcome, Retry) else outcome
+
+    def _rationed(self, passage: Passage) -> bool:
+        """Wait for the next token where nothing else keeps orders back; whether that was so."""
+        rate = self._settings.rate_per_second
+        if not rate or passage.most or passage.breaker.cause:
+            return False
+        self._stop.wait(min(1 / rate, self._settings.poll_seconds))
+        return True
+
+    def _count(
+        self,
+        done: Sequence[tuple[Entry, Done]],
+        retried: Sequence[tuple[Entry, Retry]],
+        parked: Sequence[tuple[Entry, Park]],
+    ) -> None:
+        name, moment = self._system.name, clock.utcnow()
+        metrics.orders_worked.labels(name, "applied").inc(len(done))
+        metrics.orders_worked.labels(name, "superseded").inc(sum(_passed(entry, outcome) for entry, outcome in done))
+        metrics.orders_worked.labels(name, "retried").inc(len(retried))
+        metrics.orders_worked.labels(name, "parked").inc(len(parked))
+        for entry, _ in done:
+            metrics.end_to_end.labels(name).observe((moment - entry.wanted_at).total_seconds())
+        if done:
+            metrics.last_success.labels(name).set(moment.timestamp())
+        for entry, outcome in parked:
+            _log.error("order.parked", system=name, order_no=entry.order_no, reason=outcome.reason, error=outcome.error)
+
+    def _tell(self, before: Breaker, present: Breaker) -> None:
+        name = self._system.name
+        metrics.system_up.labels(name).set(present.cause is None)
+        if present.trips > before.trips and present.cause:
+            metrics.breaker_trips.labels(name, present.cause).inc()
+            _log.warning("system.down", system=name, cause=present.cause, error=present.reason, until=present.until)
+        if before.cause and not present.cause:
+            _log.info("system.up", system=name)
+
+    def _set_gauges(self) -> None:
+        if clock.monotonic() - self._gauges_set > GAUGES_EVERY_SECONDS:
+            self._gauges_set = clock.monotonic()
+            name = self._system.name
+            with reading(self._engine) as connection:
+                backlog = standings.backlog(connection, name)
+                breaker = gate.present(connection, name)
+            metrics.ledger_behind.labels(name).set(backlog.behind)
+            metrics.ledger_parked.labels(name).set(backlog.parked)
+            metrics.ledger_oldest_age.labels(name).set(backlog.oldest_age_seconds)
+            metrics.system_up.labels(name).set(breaker.cause is None)
+
+
+def _settled(entry: Entry, looked: Looked) -> Result | None:
+    """The result of an order that need not or must not be applied, as the system was asked; None where it may be."""
+    shown = looked.get(entry.order_no)
+    if isinstance(shown, Shown):
+        known = shown.version >= entry.wanted_version
+        return Receipt(shown.version, shown.version, shown.external_ref) if known else None
+    return shown
+
+
+def _wanted(entry: Entry, shown: Shown | None) -> Wanted:
+    return Wanted(decode(entry.wanted_body.encode()).order, entry.wanted_event_id, entry.applied_version, shown)
+
+
+def _passed(entry: Entry, outcome: Done) -> int:
+    return entry.wanted_version - entry.applied_version - ledger.effects_of(entry, outcome)

@@ -1,0 +1,1 @@
+"""What operators do: free what is parked, replay, settle dead letters, and throw old records away."""
