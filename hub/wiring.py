@@ -19,11 +19,13 @@ from hub.consumers.receiver import Drain, Receiver
 from hub.consumers.system import System
 from hub.consumers.worker import Worker
 from hub.daemon import Loop, Vitals, run_loops, stop_on_signals
-from hub.database import open_engine
+from hub.database import is_postgres, open_engine
 from hub.errors import DependencyDown, NotFound
+from hub.migrations import partitions
 from hub.oms.wakeup import Wakeup
 from hub.probes import Probes
 from hub.producers.relay import Relay
+from hub.tables import PARTITIONED
 
 
 @contextmanager
@@ -56,13 +58,21 @@ def topology_of(settings: config.Settings) -> Topology:
 def prepare(settings: config.Settings) -> None:
     """Make tables, queues and interface tables that are not there; for one machine, a demo or a test."""
     with hub_engine(settings, "prepare") as engine:
-        migrations.upgrade(engine, schema=settings.db.schema_name)
+        upgrade(engine, settings)
     with bus_of(settings, "prepare") as bus:
         bus.declare(topology_of(settings))
     for name in config.SYSTEMS:
         system = system_of(settings, name)
         system.prepare()
         system.close()
+
+
+def upgrade(engine: Engine, settings: config.Settings, revision: str = "head") -> None:
+    """Bring the tables to a revision, and make the partitions of the next days where there are any."""
+    migrations.upgrade(engine, revision, settings.db.schema_name)
+    if is_postgres(engine) and migrations.current(engine) == migrations.newest():
+        for table in PARTITIONED:
+            partitions.make_ahead(engine, table, settings.retention.ahead_days)
 
 
 def run_api(settings: config.Settings) -> None:

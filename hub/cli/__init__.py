@@ -9,12 +9,17 @@ import typer
 
 from hub import __version__, config, logs
 from hub.cli import (
+    audit,
+    bulk,
     configuration,
     daemons,
     db,
+    dead_letters,
     demo,
     doctor,
+    maintenance,
     orders,
+    parked,
     reconcile,
     status,
     systems,
@@ -32,10 +37,24 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for group in (orders, db, configuration, topology, systems, tokens, reconcile):
+for group in (
+    orders,
+    parked,
+    dead_letters,
+    bulk,
+    systems,
+    reconcile,
+    audit,
+    tokens,
+    db,
+    configuration,
+    topology,
+    maintenance,
+):
     app.add_typer(group.app)
 for commands in (daemons, status, demo, doctor, verify):
     app.registered_commands += commands.app.registered_commands
+app.registered_commands += bulk.replay_app.registered_commands
 
 
 @app.callback(invoke_without_command=True)

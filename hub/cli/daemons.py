@@ -14,6 +14,8 @@ from hub.supervisor import Part, Supervisor
 
 app = typer.Typer()
 
+DAY_SECONDS = 86_400
+
 _PROBE_HELP = "Port for /livez, /readyz and /metrics; 0 lets the machine choose. Default: HUB_PROBES__PORT."
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True, help="End when standard input does.")]
 ProbePort = Annotated[int | None, typer.Option(min=0, max=65535, help=_PROBE_HELP)]
@@ -76,7 +78,8 @@ def parts(settings: config.Settings) -> list[Part]:
         Part("-".join(name), (*name, "--supervised", "--probe-port", str(port_of(at))), given)
         for at, name in enumerate(names)
     ]
-    return [Part("api", ("api", "--supervised"), given), *daemons]
+    maintenance = Part("maintenance", ("maintenance", "run", "--supervised", "--every", str(DAY_SECONDS)), given)
+    return [Part("api", ("api", "--supervised"), given), *daemons, maintenance]
 
 
 def _begin(settings: config.Settings, service: str, supervised: bool) -> None:

@@ -17,7 +17,7 @@ def upgrade(revision: Annotated[str, typer.Argument(help="The newest unless name
     """Bring the tables to a revision; nothing happens where they are at it."""
     settings = config.load()
     with wiring.hub_engine(settings, "upgrade") as engine:
-        migrations.upgrade(engine, revision, settings.db.schema_name)
+        wiring.upgrade(engine, settings, revision)
         typer.echo(f"tables are at revision {migrations.current(engine)}")
 
 

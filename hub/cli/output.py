@@ -45,6 +45,10 @@ def print_rows(
         )
 
 
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
 def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     names = list(rows[0]) if rows else list(columns)
     writer = csv.writer(sys.stdout)
@@ -58,7 +62,7 @@ def _harmless(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """One line of JSON on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+    typer.echo(json.dumps(value, ensure_ascii=False, default=_plain))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:

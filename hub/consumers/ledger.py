@@ -56,10 +56,9 @@ def want(connection: Connection, system: str, received: Sequence[tuple[Event, De
     A newer version frees an order that was rejected: it may be the corrected one.
     """
     newest = {event.subject: (event, delivery) for event, delivery in sorted(received, key=_version)}
-    rows = [_wanted_row(system, *newest[order_no]) for order_no in sorted(newest)]
-    batch = batch_of(connection, ledger, rows)
-    insert = insert_into(connection, ledger)
-    given = insert.from_select([*batch.c.keys(), "due_at"], all_of(batch, now()), include_defaults=True)
+    chosen = ((event, delivery.body.decode()) for event, delivery in (newest[number] for number in sorted(newest)))
+    rows = [wanted_row(system, event, body) for event, body in chosen]
+    given = raising(connection, rows)
     rejected = ledger.c.parked_reason == ParkedReason.REJECTED
     in_doubt = ledger.c.tried_version.is_not(None)
     raised = given.on_conflict_do_update(
@@ -67,6 +66,7 @@ def want(connection: Connection, system: str, received: Sequence[tuple[Event, De
         set_={key: given.excluded[key] for key in list(rows[0])[2:]}
         | {"parked_reason": case((rejected, None), else_=ledger.c.parked_reason)}
         | {"attempt": case((rejected, 0), else_=ledger.c.attempt)}
+        | {"failing_since": case((rejected, None), else_=ledger.c.failing_since)}
         | {"due_at": case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)},
         where=ledger.c.wanted_version < given.excluded.wanted_version,
     ).returning(ledger.c.wanted_event_id)
@@ -78,6 +78,30 @@ def want(connection: Connection, system: str, received: Sequence[tuple[Event, De
     ]
     insert_rows(connection, journal, rows)
     return len(ids)
+
+
+def raising(connection: Connection, rows: Sequence[Row]) -> Any:
+    """INSERT of what is wanted, due at once, to be given its ON CONFLICT; `rows` as `wanted_row` makes them."""
+    batch = batch_of(connection, ledger, rows)
+    insert = insert_into(connection, ledger)
+    return insert.from_select([*batch.c.keys(), "due_at"], all_of(batch, now()), include_defaults=True)
+
+
+def wanted_row(system: str, event: Event, body: str) -> dict[str, object]:
+    """The columns of an entry that say what is wanted."""
+    return {
+        "system": system,
+        "order_no": event.subject,
+        "wanted_version": event.order.version,
+        "wanted_event_id": event.id,
+        "wanted_body": body,
+        "wanted_at": event.recordedtime,
+    }
+
+
+def traced(system: str, order_no: str, version: int, event_id: str, what: str) -> dict[str, object]:
+    """A row of the journal: what became of a version."""
+    return {"system": system, "order_no": order_no, "version": version, "event_id": event_id, "what": what}
 
 
 def claim(  # noqa: PLR0913
@@ -136,8 +160,8 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
         **_NO_LEASE,
     )
     kept = set(connection.execute(values.returning(ledger.c.order_no)).scalars())
-    traced = [row for entry, outcome in done if entry.order_no in kept for row in _applied_rows(system, entry, outcome)]
-    insert_rows(connection, journal, traced)
+    rows = [row for entry, outcome in done if entry.order_no in kept for row in _applied_rows(system, entry, outcome)]
+    insert_rows(connection, journal, rows)
 
 
 def record_retry(connection: Connection, system: str, token: str, retried: Sequence[tuple[Entry, Retry]]) -> None:
@@ -176,33 +200,18 @@ def _version(received: tuple[Event, Delivery]) -> int:
     return received[0].order.version
 
 
-def _wanted_row(system: str, event: Event, delivery: Delivery) -> dict[str, object]:
-    return {
-        "system": system,
-        "order_no": event.subject,
-        "wanted_version": event.order.version,
-        "wanted_event_id": event.id,
-        "wanted_body": delivery.body.decode(),
-        "wanted_at": event.recordedtime,
-    }
-
-
 def _received_row(system: str, event: Event, raised: bool) -> dict[str, object]:
-    return _row(system, event.subject, event.order.version, event.id, "wanted" if raised else "seen")
+    return traced(system, event.subject, event.order.version, event.id, "wanted" if raised else "seen")
 
 
 def _applied_rows(system: str, entry: Entry, outcome: Done) -> list[dict[str, object]]:
     passed = range(max(entry.applied_version, outcome.receipt.found) + 1, entry.wanted_version)
-    overtaken = [_row(system, entry.order_no, version, "", "superseded") for version in passed]
+    overtaken = [traced(system, entry.order_no, version, "", "superseded") for version in passed]
     return [*overtaken, _trace(system, entry, "applied")]
 
 
 def _trace(system: str, entry: Entry, what: str) -> dict[str, object]:
-    return _row(system, entry.order_no, entry.wanted_version, entry.wanted_event_id, what)
-
-
-def _row(system: str, order_no: str, version: int, event_id: str, what: str) -> dict[str, object]:
-    return {"system": system, "order_no": order_no, "version": version, "event_id": event_id, "what": what}
+    return traced(system, entry.order_no, entry.wanted_version, entry.wanted_event_id, what)
 
 
 def _done_row(entry: Entry, outcome: Done) -> dict[str, object]:

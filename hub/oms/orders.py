@@ -136,7 +136,14 @@ def load(connection: Connection, order_no: str) -> Order:
     if row is None:
         raise NotFound(f"there is no order {order_no}")
     lines = select(*_LINE).where(order_lines.c.order_no == order_no).order_by(order_lines.c.line_no)
-    return _order(row, connection.execute(lines).mappings().all())
+    return of_rows(row, connection.execute(lines).mappings().all())
+
+
+def of_rows(row: Any, lines: Sequence[Any]) -> Order:
+    """An order from its own row and those of its lines."""
+    receiver = Receiver.model_validate_json(row["receiver"]) if row["receiver"] else None
+    facts = {**row, "receiver": receiver, "status": Status(row["status"])}
+    return Order(**facts, lines=[OrderLine(**line) for line in lines])
 
 
 def find(connection: Connection, channel: str, shop: str, channel_order_no: str) -> str | None:
@@ -235,9 +242,3 @@ def _history_row(changed: Changed) -> dict[str, Any]:
 def _announcement(changed: Changed) -> Announcement:
     act = changed.act
     return Announcement(changed.order, changed.row.change, changed.previous, act.reason, act.request_id)
-
-
-def _order(row: Any, lines: Sequence[Any]) -> Order:
-    receiver = Receiver.model_validate_json(row["receiver"]) if row["receiver"] else None
-    facts = {**row, "receiver": receiver, "status": Status(row["status"])}
-    return Order(**facts, lines=[OrderLine(**line) for line in lines])

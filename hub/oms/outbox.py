@@ -102,29 +102,15 @@ def backlog(connection: Connection) -> Backlog:
     return Backlog(row[0], held, (row[2] - oldest).total_seconds() if oldest else 0.0)
 
 
-def _row(announcement: Announcement) -> dict[str, Any]:
-    order, event = announcement.order, _event(announcement)
-    return {
-        "event_id": event.id,
-        "order_no": order.order_no,
-        "version": order.version,
-        "slot": slot_of(order.order_no),
-        "type": event.type,
-        "routing_key": routing_key(announcement.change, order.channel),
-        "traceparent": event.traceparent,
-        "body": encode(event),
-        "occurred_at": event.time,
-    }
-
-
-def _event(announcement: Announcement) -> Event:
+def event_of(announcement: Announcement, event_id: str, recorded_at: datetime) -> Event:
+    """The event that tells of a change; `recorded_at` is when the OMS wrote it down."""
     order, kind = announcement.order, event_type(announcement.change)
     return Event(
-        id=str(clock.uuid7()),
+        id=event_id,
         type=kind.name,
         subject=order.order_no,
         time=order.changed_at,
-        recordedtime=clock.utcnow(),
+        recordedtime=recorded_at,
         dataschema=kind.schema,
         sequence=sequence_of(order.version),
         partitionkey=order.order_no,
@@ -137,3 +123,18 @@ def _event(announcement: Announcement) -> Event:
             order=order,
         ),
     )
+
+
+def _row(announcement: Announcement) -> dict[str, Any]:
+    order, event = announcement.order, event_of(announcement, str(clock.uuid7()), clock.utcnow())
+    return {
+        "event_id": event.id,
+        "order_no": order.order_no,
+        "version": order.version,
+        "slot": slot_of(order.order_no),
+        "type": event.type,
+        "routing_key": routing_key(announcement.change, order.channel),
+        "traceparent": event.traceparent,
+        "body": encode(event),
+        "occurred_at": event.time,
+    }

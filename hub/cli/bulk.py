@@ -1,0 +1,182 @@
+"""`hub bulk` and `hub replay`: verbs over many orders, with a canary, a ramp and a brake."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy import Engine, Select, func, literal, select, union_all
+
+from hub import config, wiring
+from hub.audit.verbs import Operator
+from hub.cli.daemons import arm_crash_point
+from hub.cli.options import MaybeReason, Rate, Since, SystemName, known_system, moment
+from hub.cli.output import AsJson, By, Output, Yes, print_json, print_rows, print_table, who
+from hub.database import reading
+from hub.errors import BadInput, HubError
+from hub.oms import snapshots
+from hub.operations import bulk, runs, verbs
+from hub.operations.bulk import Driver, Pace
+from hub.operations.runs import Item, Run, State
+
+app = typer.Typer(
+    name="bulk", help="Bulk retries and replays: look at them, go on with them, cancel them.", no_args_is_help=True
+)
+replay_app = typer.Typer()
+
+STOPPED_EXIT_CODE = 75
+_COLUMNS = ("id", "verb", "system", "orders", "state", "actor", "recorded_at", "said")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A bulk run that may be started: which verb, where, over which orders."""
+
+    verb: str
+    system: str
+    words: Mapping[str, Any]
+    orders: Select[Any]
+    reason: str | None
+    rate: float | None
+
+
+@app.command("list")
+def list_(output: Output = "table") -> None:
+    """The newest runs."""
+    with wiring.hub_engine(config.load(), "bulk") as engine, reading(engine) as connection:
+        found = [asdict(run) for run in runs.listed(connection)]
+    print_rows(output, found, _COLUMNS)
+
+
+@app.command()
+def show(run: int, json_: AsJson = False) -> None:
+    """How far a run has come, and which orders failed."""
+    with wiring.hub_engine(config.load(), "bulk") as engine, reading(engine) as connection:
+        found, counts = runs.find(connection, run), runs.tally(connection, run)
+        failed = runs.failures(connection, run)
+    if json_:
+        print_json(asdict(found) | {"counts": counts, "failed": failed})
+        return
+    print_rows("table", [asdict(found)], _COLUMNS)
+    print_table(list(counts), [list(counts.values())])
+    if failed:
+        print_rows("table", failed, ("order_no", "said"))
+
+
+@app.command()
+def resume(run: int, rate: Rate = None) -> None:
+    """Go on with a run that was interrupted, stopped by itself or cancelled."""
+    with wiring.hub_engine(config.load(), "bulk") as engine:
+        with reading(engine) as connection:
+            found = runs.find(connection, run)
+        _drive(engine, found, rate)
+
+
+@app.command()
+def cancel(run: int, why: MaybeReason = None, by: By = None) -> None:
+    """Let a run release nothing more, wherever it runs; what is released already goes its way."""
+    with wiring.hub_engine(config.load(), "bulk") as engine:
+        _say(engine, verbs.cancel(engine, Operator(who(by), "operator"), run, why))
+
+
+@replay_app.command(rich_help_panel="Recovery")
+def replay(  # noqa: PLR0913 - each is an option
+    system: SystemName,
+    orders: Annotated[str | None, typer.Option(help="Order numbers, separated by commas.")] = None,
+    since: Since = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every order of the OMS.")] = False,
+    why: MaybeReason = None,
+    rate: Rate = None,
+    yes: Yes = False,
+    by: By = None,
+) -> None:
+    """Bring a system to the OMS's present state again: orders named, those changed since a moment, or all.
+
+    An order that the system shows already is left as it is. May be interrupted and resumed.
+    """
+    settings = config.load()
+    known_system(system)
+    chosen = _chosen(settings, orders, since, all_)
+    words = {"orders": orders, "since": since, "all": all_ or None}
+    plan = Plan(verbs.REPLAY, system, {k: v for k, v in words.items() if v}, chosen, why, rate)
+    with wiring.hub_engine(settings, "replay") as engine:
+        carry_out(engine, Operator(who(by), "operator"), plan, yes)
+
+
+def carry_out(engine: Engine, by: Operator, plan: Plan, yes: bool) -> None:
+    """Say what would be done, or do it and show how it goes; ends with 75 where the run stopped before its end."""
+    with reading(engine) as connection:
+        meant = connection.execute(select(func.count()).select_from(plan.orders.subquery())).scalar_one()
+    if not meant or not yes:
+        then = "; add --yes to do it" if meant else ""
+        typer.echo(f"{plan.system}: {plan.verb} of {meant:,} orders{then}")
+        return
+    run = verbs.begin(engine, by, plan.verb, plan.system, plan.words, plan.orders, plan.reason)
+    _drive(engine, run, plan.rate)
+
+
+def _drive(engine: Engine, run: Run, rate: float | None) -> None:
+    settings = config.load()
+    arm_crash_point(settings)
+    stop = threading.Event()
+    with _interruptible(stop), _shown(run) as told:
+        ended = Driver(engine, verbs.release_of(run.verb), Pace(rate), stop).drive(run, told)
+    _say(engine, ended)
+    if ended.state != State.FINISHED:
+        error = HubError(f"bulk run {run.id} is {ended.state}: {ended.said}")
+        error.exit_code = STOPPED_EXIT_CODE
+        raise error
+
+
+def _chosen(settings: config.Settings, orders: str | None, since: str | None, everything: bool) -> Select[Any]:
+    if sum((orders is not None, since is not None, everything)) != 1:
+        raise BadInput("--orders, --since or --all: name exactly one of them")
+    if orders is not None:
+        numbers = [number for each in orders.split(",") if (number := each.strip())]
+        return select(union_all(*(select(literal(number).label("order_no")) for number in numbers)).subquery())
+    start = moment("since", since, settings)
+    return snapshots.changed_since(start) if start else snapshots.every_order()
+
+
+@contextmanager
+def _shown(run: Run) -> Iterator[Any]:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"{run.verb} {run.system}", total=run.orders)
+
+        def told(progress: bulk.Progress) -> None:
+            waiting = progress.counts[Item.WAITING] + progress.counts[Item.RELEASED]
+            failed = progress.counts[Item.FAILED]
+            words = f"{run.verb} {run.system}" + (f", {failed} failed" if failed else "")
+            bar.update(task, completed=run.orders - waiting, description=words)
+
+        yield told
+
+
+@contextmanager
+def _interruptible(stop: threading.Event) -> Iterator[None]:
+    def asked(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(engine: Engine, run: Run) -> None:
+    with reading(engine) as connection:
+        counts = runs.tally(connection, run.id)
+    told = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
+    typer.echo(f"{run.system}: bulk run {run.id} is {run.state}: {told or 'no orders'}")

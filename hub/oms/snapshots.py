@@ -1,0 +1,69 @@
+"""Orders as they stand now, as events: what a system is brought to when it has lost its way."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, select
+
+from hub.database import batch_of
+from hub.oms import outbox
+from hub.oms.orders import of_rows
+from hub.oms.outbox import Announcement
+from hub.schemas.envelope import Event
+from hub.schemas.order import Change, Order, OrderLine, Status
+from hub.tables import order_history, order_lines, orders
+
+_NAMESPACE = uuid.UUID("5d3c8a52-6f0e-4a8e-9a53-3f6f7f1f0b6e")
+_ORDER = [column for column in orders.c if column.name != "recorded_at"]
+_LINE = [order_lines.c[name] for name in OrderLine.model_fields]
+_STEP = [order_history.c[name] for name in ("change", "from_status", "reason", "request_id", "recorded_at")]
+
+
+def snapshots(connection: Connection, order_numbers: Sequence[str]) -> list[Event]:
+    """The newest event of each order that the OMS has, made again; its id is the same whenever it is made."""
+    if not order_numbers:
+        return []
+    steps = _steps(connection, order_numbers)
+    return [_snapshot(order, *steps[order.order_no]) for order in _present(connection, order_numbers)]
+
+
+def changed_since(moment: datetime) -> Select[Any]:
+    """The numbers of orders of which the OMS has written a version since then."""
+    return select(order_history.c.order_no).where(order_history.c.recorded_at >= moment).distinct()
+
+
+def every_order() -> Select[Any]:
+    """The numbers of all orders."""
+    return select(orders.c.order_no)
+
+
+def _present(connection: Connection, order_numbers: Sequence[str]) -> list[Order]:
+    batch = batch_of(connection, orders, [{"order_no": number} for number in order_numbers])
+    heads = select(*_ORDER).join(batch, orders.c.order_no == batch.c.order_no).order_by(orders.c.order_no)
+    lines = select(order_lines.c.order_no, *_LINE).join(batch, order_lines.c.order_no == batch.c.order_no)
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in connection.execute(lines.order_by(order_lines.c.order_no, order_lines.c.line_no)).mappings():
+        found[row["order_no"]].append({name: row[name] for name in OrderLine.model_fields})
+    return [of_rows(row, found[row["order_no"]]) for row in connection.execute(heads).mappings()]
+
+
+def _steps(connection: Connection, order_numbers: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    batch = batch_of(connection, orders, [{"order_no": number} for number in order_numbers])
+    newest = (order_history.c.order_no == orders.c.order_no) & (order_history.c.version == orders.c.version)
+    steps = select(orders.c.order_no, *_STEP).join(batch, orders.c.order_no == batch.c.order_no)
+    rows = connection.execute(steps.join(order_history, newest))
+    return {order_no: tuple(step) for order_no, *step in rows}
+
+
+def _snapshot(  # noqa: PLR0913 - one row of the history
+    order: Order, change: str, before: str, reason: str | None, request_id: str | None, recorded_at: datetime
+) -> Event:
+    previous = Status(before) if before else None
+    announcement = Announcement(order, Change(change), previous, reason, request_id)
+    event_id = str(uuid.uuid5(_NAMESPACE, f"{order.order_no}/{order.version}"))
+    return outbox.event_of(announcement, event_id, recorded_at)
