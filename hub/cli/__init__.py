@@ -17,6 +17,7 @@ from hub.cli import (
     dead_letters,
     demo,
     doctor,
+    drill,
     maintenance,
     orders,
     parked,
@@ -52,7 +53,7 @@ for group in (
     maintenance,
 ):
     app.add_typer(group.app)
-for commands in (daemons, status, demo, doctor, verify):
+for commands in (daemons, status, demo, doctor, drill, verify):
     app.registered_commands += commands.app.registered_commands
 app.registered_commands += bulk.replay_app.registered_commands
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from hub import config, logs
 from hub.cli.daemons import parts
 from hub.cli.output import AsJson, print_json, table
-from hub.demo.stage import stage
 from hub.demo.story import Ending, Story, backend
 from hub.demo.words import say
 from hub.errors import HubError
+from hub.stage.deployment import stage
 
 app = typer.Typer()
 

@@ -13,11 +13,11 @@ from hub import config, wiring
 from hub.consumers import standings
 from hub.consumers.standings import Standing
 from hub.database import reading
-from hub.demo.shops import Shops
-from hub.demo.stage import Stage, down, wait_until
 from hub.demo.words import say
 from hub.oms import orders, outbox
 from hub.reconcile.check import Verdict, check
+from hub.stage.deployment import Stage, down, wait_until
+from hub.stage.shops import Shops
 
 ORDERS = 120
 DOWN_SECONDS = 6

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 CHANNELS = ("taobao", "jd", "pdd", "youzan", "miniprogram")
 GOODS = (
@@ -33,10 +34,11 @@ class Push:
 
 
 class Shops:
-    """What the outside world sends to the OMS."""
+    """What the outside world sends to the OMS. With patience, a request without a clear answer is sent again."""
 
-    def __init__(self, address: str, tokens: dict[str, str], seed: int = 7) -> None:
+    def __init__(self, address: str, tokens: dict[str, str], seed: int = 7, patience_seconds: float = 0) -> None:
         self._tokens = tokens
+        self._patience = patience_seconds
         self._random = random.Random(seed)  # noqa: S311 - goods and quantities of a story
         self._client = httpx2.Client(base_url=address, timeout=httpx2.Timeout(30, connect=5))
 
@@ -66,7 +68,13 @@ class Shops:
         self._client.close()
 
     def _send(self, push: Push) -> dict[str, Any]:
-        found: dict[str, Any] = self._post(push).json()
+        again = Retrying(
+            retry=retry_if_exception(_unclear),
+            stop=stop_after_delay(self._patience),
+            wait=wait_random_exponential(0.1, 1),
+            reraise=True,
+        )
+        found: dict[str, Any] = again(self._post, push).json()
         return found
 
     def _post(self, push: Push) -> httpx2.Response:
@@ -89,3 +97,11 @@ class Shops:
             "lines": lines,
         }
         return Push("/v1/orders", "shops", f"place-{number}", body)
+
+
+def _unclear(error: BaseException) -> bool:
+    """Whether nobody knows if a request was carried out, or it will be in a moment."""
+    if isinstance(error, httpx2.HTTPStatusError):
+        refused = error.response
+        return refused.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR or "Retry-After" in refused.headers
+    return isinstance(error, httpx2.TransportError)

@@ -1,4 +1,4 @@
-"""Where the story plays: settings, tables, queues and processes of its own, and nothing left behind."""
+"""A running hub of its own: settings, tables, queues and processes, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from sqlalchemy import Engine, text
@@ -36,23 +37,29 @@ class Stage:
     address: str
     tokens: dict[str, str]
 
+    def part(self, name: str) -> Part:
+        """A process by its name."""
+        return next(part for part in self.supervisor.parts if part.name == name)
+
     def kill(self, name: str) -> None:
         """End a process without a word, as a power cut would."""
-        part = next(part for part in self.supervisor.parts if part.name == name)
-        if part.process is not None:
-            part.process.kill()
+        if (process := self.part(name).process) is not None:
+            process.kill()
+
+
+Parts = Callable[[config.Settings], list[Part]]
 
 
 @contextmanager
-def stage(db: str | None, bus: str | None, make_parts: Callable[[config.Settings], list[Part]]) -> Iterator[Stage]:
+def stage(db: str | None, bus: str | None, make_parts: Parts, **overrides: Any) -> Iterator[Stage]:
     """A hub with tables, queues and processes of its own; all of it is taken away at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="hub-demo-"))
-    settings = _settings(folder, db, bus)
+    folder = Path(tempfile.mkdtemp(prefix="hub-stage-"))
+    settings = _settings(folder, db, bus, overrides)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(_clean_up, settings)
         wiring.prepare(settings)
-        engine = stack.enter_context(wiring.hub_engine(settings, "demo"))
+        engine = stack.enter_context(wiring.hub_engine(settings, "stage"))
         log = stack.enter_context((folder / "hub.log").open("wb"))
         supervisor = Supervisor(make_parts(settings), log)
         stack.enter_context(_kept_on_failure(Path(log.name)))
@@ -65,7 +72,7 @@ def stage(db: str | None, bus: str | None, make_parts: Callable[[config.Settings
 @contextmanager
 def down(database: config.Database) -> Iterator[None]:
     """A system whose tables are locked by somebody else: whoever writes there waits in vain."""
-    engine = open_engine(database, "demo")
+    engine = open_engine(database, "stage")
     with writing(engine) as connection:
         if is_postgres(connection):
             connection.execute(text("LOCK TABLE hub_orders IN ACCESS EXCLUSIVE MODE"))
@@ -100,28 +107,29 @@ def _kept_on_failure(log: Path) -> Iterator[None]:
     try:
         yield
     except HubError as error:
-        kept = Path(tempfile.mkstemp(prefix="hub-demo-", suffix=".log")[1])
+        kept = Path(tempfile.mkstemp(prefix="hub-stage-", suffix=".log")[1])
         shutil.copy(log, kept)
         raise HubError(f"{error}; what the processes said is kept at {kept}") from error
 
 
-def _settings(folder: Path, db: str | None, bus: str | None) -> config.Settings:
-    name = f"hub_demo_{folder.name[-6:].lower().replace('-', '_')}"
+def _settings(folder: Path, db: str | None, bus: str | None, overrides: Mapping[str, Any]) -> config.Settings:
+    name = f"hub_stage_{folder.name[-6:].lower().replace('-', '_')}"
     impatient = {"lock_seconds": 1.0}
     given = config.load()
     url = db or given.db_url
     on_server = url.startswith("postgresql")
-    return config.load(
-        data_dir=folder,
-        db__url=url if on_server else f"sqlite:///{folder / 'hub.db'}",
-        db__schema_name=name if on_server else None,
-        bus__url=bus or (given.bus_url if not given.embedded_bus else f"embedded:///{folder / 'bus.db'}"),
-        bus__prefix=f"{name.replace('_', '-')}.",
-        systems=dict.fromkeys(config.SYSTEMS, impatient),
-        consumer__backoff_max_seconds=10,
-        api__port=_free_port(),
-        probes__port=0,
-    )
+    ours: dict[str, Any] = {
+        "data_dir": folder,
+        "db__url": url if on_server else f"sqlite:///{folder / 'hub.db'}",
+        "db__schema_name": name if on_server else None,
+        "bus__url": bus or (given.bus_url if not given.embedded_bus else f"embedded:///{folder / 'bus.db'}"),
+        "bus__prefix": f"{name.replace('_', '-')}.",
+        "systems": dict.fromkeys(config.SYSTEMS, impatient),
+        "consumer__backoff_max_seconds": 10,
+        "api__port": _free_port(),
+        "probes__port": 0,
+    }
+    return config.load(**(ours | dict(overrides)))
 
 
 def _tokens(engine: Engine) -> dict[str, str]:
@@ -137,9 +145,9 @@ def _clean_up(settings: config.Settings) -> None:
         system = wiring.system_of(settings, name)
         system.remove()
         system.close()
-    with wiring.bus_of(settings, "demo") as bus:
+    with wiring.bus_of(settings, "stage") as bus:
         bus.remove(wiring.topology_of(settings))
-    with wiring.hub_engine(settings, "demo") as engine:
+    with wiring.hub_engine(settings, "stage") as engine:
         migrations.downgrade(engine, "base")
         if settings.db.schema_name:
             with writing(engine) as connection:

@@ -1,1 +1,0 @@
-"""A deployment of its own for a demo or a drill: settings, tables, queues and processes, and nothing left behind."""
