@@ -22,7 +22,7 @@ from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.crash_points import reach
 from hub.database import reading, writing
-from hub.errors import SystemFailure
+from hub.errors import Rejected, SystemFailure, Undecodable
 from hub.schemas.registry import decode
 
 GAUGES_EVERY_SECONDS = 2
@@ -78,12 +78,10 @@ class Worker:
     def _bring(self, entries: Sequence[Entry]) -> list[Result]:
         """One result each. An order in doubt is not touched before the system has said what it shows of it."""
         looked = self._look([entry.order_no for entry in entries if entry.in_doubt])
-        found = {number: each for number, each in looked.items() if isinstance(each, Shown)}
-        settled = {entry.order_no: result for entry in entries if (result := _settled(entry, looked)) is not None}
-        ready = [entry for entry in entries if entry.order_no not in settled]
-        applied = self._apply([_wanted(entry, found.get(entry.order_no)) for entry in ready])
-        settled |= dict(zip((entry.order_no for entry in ready), applied, strict=True))
-        return [settled[entry.order_no] for entry in entries]
+        results = {entry.order_no: _settled(entry, looked) or _wanted(entry, looked) for entry in entries}
+        ready = {number: each for number, each in results.items() if isinstance(each, Wanted)}
+        applied = dict(zip(ready, self._apply([*ready.values()]), strict=True))
+        return [applied.get(number) or _result(each) for number, each in results.items()]
 
     def _look(self, order_numbers: Sequence[str]) -> Looked:
         if not order_numbers:
@@ -182,8 +180,19 @@ def _settled(entry: Entry, looked: Looked) -> Result | None:
     return shown
 
 
-def _wanted(entry: Entry, shown: Shown | None) -> Wanted:
-    return Wanted(decode(entry.wanted_body.encode()).order, entry.wanted_event_id, entry.applied_version, shown)
+def _wanted(entry: Entry, looked: Looked) -> Wanted | Rejected:
+    shown = looked.get(entry.order_no)
+    try:
+        order = decode(entry.wanted_body.encode()).order
+    except Undecodable as error:
+        # Kept by another release; it must not stop the orders beside it.
+        return Rejected(f"this release cannot read the event: {error}")
+    return Wanted(order, entry.wanted_event_id, entry.applied_version, shown if isinstance(shown, Shown) else None)
+
+
+def _result(each: Wanted | Result) -> Result:
+    assert not isinstance(each, Wanted)  # noqa: S101 - for the type checker: those have been applied
+    return each
 
 
 def _passed(entry: Entry, outcome: Done) -> int:

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, TextIO
 
-from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from sqlalchemy import Connection, Engine
 
 from hub.database import writing
@@ -24,10 +24,12 @@ from hub.errors import NotFound, Refused
 from hub.oms import orders
 from hub.oms.orders import Act, Changed
 from hub.schemas.facts import lines_hash
+from hub.schemas.json_text import refuse_ambiguous
 from hub.schemas.lifecycle import TRANSITIONS, Role
 from hub.schemas.money import fen_from_yuan
 from hub.schemas.order import Change, NewOrder, Order, Strict
 from hub.schemas.registry import describe
+from hub.schemas.text import Moment
 
 LINES_PER_TRANSACTION = 50
 LONGEST_LINE = 1024 * 1024
@@ -61,7 +63,7 @@ class ImportedOrder(Strict):
     customer_id: str
     vip: bool = False
     lines: list[ImportedLine]
-    history: Annotated[list[tuple[Change, AwareDatetime]], Field(min_length=1, max_length=100)]
+    history: Annotated[list[tuple[Change, Moment]], Field(min_length=1, max_length=100)]
 
     def order(self) -> NewOrder:
         """The order without what happened to it."""
@@ -75,7 +77,7 @@ class Numbered:
     line: int
     text: str
     new: NewOrder
-    history: list[tuple[Change, AwareDatetime]]
+    history: list[tuple[Change, Moment]]
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,10 @@ def _reject(number: int, reason: str, text: str) -> Reject:
 def _parsed(text: str) -> ImportedOrder:
     if len(text) > LONGEST_LINE:
         raise ValueError(f"line of {len(text)} characters is over the limit of {LONGEST_LINE}")
-    return ImportedOrder.model_validate_json(text.encode(errors="surrogateescape"))
+    body = text.encode(errors="surrogateescape")
+    imported = ImportedOrder.model_validate_json(body)
+    refuse_ambiguous(body)
+    return imported
 
 
 def _replay(connection: Connection, group: list[Numbered], tally: Tally) -> list[Reject]:
@@ -226,11 +231,11 @@ def _same(order: Order, new: NewOrder) -> Order:
     return order
 
 
-def _agree(steps: Iterable[tuple[Change, AwareDatetime]], here: list[str], order_no: str) -> None:
+def _agree(steps: Iterable[tuple[Change, Moment]], here: list[str], order_no: str) -> None:
     for position, ((change, _), ours) in enumerate(zip(steps, here, strict=False)):
         if change != ours:
             raise Refused(f"history.{position}: the file says {change}, order {order_no} was {ours} at that version")
 
 
-def _act(moment: AwareDatetime) -> Act:
+def _act(moment: Moment) -> Act:
     return Act(ACTOR, Role.ADMIN, reason="imported", occurred_at=moment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hub.errors import Undecodable
 from hub.schemas.envelope import MAX_BODY_BYTES, TYPE_PREFIX, Event
+from hub.schemas.json_text import Ambiguous, refuse_ambiguous
 from hub.schemas.order import Change
 
 VERSION = 1
+
+_TYPE = re.compile(r"[a-z]+(\.[a-z0-9]+)+")
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,11 @@ def decode(body: bytes) -> Event:
         raise Undecodable("too_large", f"body of {len(body)} bytes is over the limit of {MAX_BODY_BYTES}")
     try:
         event = Event.model_validate_json(body, extra="ignore")
+        refuse_ambiguous(body)
     except ValidationError as error:
         raise _undecodable(body, error) from None
+    except ValueError as error:
+        raise Undecodable("not_json", f"body: {error}") from None
     return _consistent(event)
 
 
@@ -77,15 +84,21 @@ class _Kind(BaseModel):
 
 def _undecodable(body: bytes, error: ValidationError) -> Undecodable:
     try:
-        body.decode()
+        refuse_ambiguous(body)
     except UnicodeDecodeError as broken:
-        return Undecodable("not_utf8", f"byte {broken.start} is not UTF-8")
+        return Undecodable("not_utf8", f"body: byte {broken.start} is not UTF-8")
+    except Ambiguous as twice:
+        return Undecodable("not_json", f"body: {twice}")
+    except ValueError:
+        pass  # NaN in a field of ours is no JSON either, but there the field can be named.
     try:
         kind = _Kind.model_validate_json(body, extra="ignore").type
     except ValidationError:
         return Undecodable("not_json", "body is not a JSON object")
     if isinstance(kind, str) and kind and kind not in EVENT_TYPES:
-        return Undecodable("unknown_type", f"event type {kind[:80]!r} is not known here")
+        # A type that looks like none may be anything, somebody's name too.
+        named = f" {kind[:80]}" if _TYPE.fullmatch(kind) else ""
+        return Undecodable("unknown_type", f"event type{named} is not known here")
     return Undecodable("invalid", describe(error))
 
 

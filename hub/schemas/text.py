@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, NoReturn
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
+_DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", re.ASCII)
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -16,6 +17,20 @@ def storable(text: str) -> str:
     if found := _UNSTORABLE.search(text):
         raise ValueError(f"character U+{ord(found[0]):04X} at position {found.start()} cannot be stored; leave it out")
     return text
+
+
+def dated(value: object) -> object:
+    """Text as a moment; a bare number, which could be seconds or milliseconds, is none. All else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value.upper()) if _DATED.match(value) else _no_moment()
+    except ValueError:
+        return _no_moment()
+
+
+def _no_moment() -> NoReturn:
+    raise ValueError("is no moment; write one such as 2026-11-23T08:00:00+08:00") from None
 
 
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", min_length=1, max_length=64)]
@@ -36,5 +51,9 @@ Token = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterVal
 Note = Annotated[str, StringConstraints(max_length=1024), AfterValidator(storable)]
 """Human text of several lines, possibly none."""
 
-Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 2, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(dated),
+    Field(ge=datetime(1970, 1, 2, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
+]
 """A moment with its offset, in years that every database and every time zone can express."""

@@ -57,9 +57,9 @@ class RabbitSubscription:
         self._link.fail(BusLost(f"broker cancelled the consumer of {self._queue}: the queue is gone or timed out"))
 
     def _deliver(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        headers = {key: str(value) for key, value in (properties.headers or {}).items()}
-        message_id = properties.message_id or ""
-        delivery = Delivery(method.delivery_tag, message_id, method.routing_key, body, headers, method.redelivered)
+        headers = {_text(key): _text(value) for key, value in (properties.headers or {}).items()}
+        message_id, key = _text(properties.message_id or ""), _text(method.routing_key)
+        delivery = Delivery(method.delivery_tag, message_id, key, body, headers, method.redelivered)
         self._arrived.put(delivery)
 
     def _acknowledge(self, tags: Sequence[int]) -> None:
@@ -72,3 +72,8 @@ class RabbitSubscription:
         else:
             for tag in tags:
                 channel.basic_ack(tag)
+
+
+def _text(value: Any) -> str:
+    # pika leaves what is not UTF-8 as bytes.
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -32,6 +32,19 @@ SEES_PERSONS = frozenset({Role.ADMIN, Role.SERVICE, Role.WAREHOUSE, Role.CHANNEL
 Verb = StrEnum("Verb", {verb.upper(): verb for verb in VERBS})  # type: ignore[misc]
 RequestId = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=128)]
 
+_REPLAYED: dict[str, Any] = {
+    "Idempotency-Replayed": {
+        "required": True,
+        "description": "whether this is the answer that the same request got before",
+        "schema": {"type": "boolean"},
+    }
+}
+_CREATED: dict[int | str, dict[str, Any]] = {
+    200: {"model": Order, "description": "The order that the same request made before", "headers": _REPLAYED},
+    201: {"description": "The new order", "headers": _REPLAYED},
+}
+_CHANGED: dict[int | str, dict[str, Any]] = {200: {"description": "The order after the change", "headers": _REPLAYED}}
+
 _bearer = HTTPBearer(auto_error=False, description="A token made by `hub token add`")
 _router = APIRouter(prefix="/v1/orders", tags=["orders"], route_class=StrictRoute, responses=problems.RESPONSES)
 
@@ -102,13 +115,13 @@ Db = Annotated[Engine, Depends(_engine)]
 Who = Annotated[Caller, Depends(_caller)]
 
 
-@_router.post("", status_code=201, response_model=Order, response_model_exclude_none=True)
+@_router.post("", status_code=201, response_model=Order, response_model_exclude_none=True, responses=_CREATED)
 def create(new: NewOrder, request_id: RequestId, engine: Db, who: Who, response: Response) -> Order:
     """Take a new order in. The same Idempotency-Key and body give the same answer and write nothing."""
     return _answer(ingest.place(engine, who, request_id, new), response, who, first_status=201)
 
 
-@_router.post("/{order_no}/{verb}", response_model=Order, response_model_exclude_none=True)
+@_router.post("/{order_no}/{verb}", response_model=Order, response_model_exclude_none=True, responses=_CHANGED)
 def change(  # noqa: PLR0913 - each is a part of the request
     order_no: Code,
     verb: Verb,

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.producers.api.problems import problem
+from hub.schemas.json_text import refuse_ambiguous
 
 
 class BodyLimit:
@@ -49,12 +50,14 @@ class BodyLimit:
 
 
 class StrictRequest(Request):
-    """A request whose JSON is read by the one parser of the hub: no NaN, no infinity, no lone surrogates."""
+    """A request whose JSON is read as the bus reads it: no NaN, no infinity, no lone surrogates, no key twice."""
 
     async def json(self) -> Any:
-        """The body; 400 where it is not JSON."""
+        """The body; 400 where it is not JSON, or could be read in two ways."""
+        body = await self.body()
         try:
-            return from_json(await self.body(), allow_inf_nan=False)
+            refuse_ambiguous(body)
+            return from_json(body, allow_inf_nan=False)
         except ValueError as error:
             raise HTTPException(400, f"body: {error}") from error
 

@@ -22,7 +22,10 @@ from hub.errors import (
     Undecodable,
 )
 
+MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+MOST_ERRORS = 50
+LONGEST_STEP = 64
 
 _log = logs.get("api")
 
@@ -36,8 +39,38 @@ _STATUS: tuple[tuple[type[HubError], int], ...] = (
     (DependencyDown, 503),
 )
 
+_TEXT = {"type": "string"}
+_DOCUMENT: dict[str, Any] = {
+    "type": "object",
+    "title": "Problem",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "errors": {
+            "type": "array",
+            "maxItems": MOST_ERRORS,
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": _TEXT, "message": _TEXT},
+            },
+        },
+    },
+}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": _TEXT}},
+    503: {"Retry-After": {"required": True, "description": "seconds", "schema": {"type": "integer"}}},
+}
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": description, "content": {"application/problem+json": {}}}
+    status: {
+        "description": description,
+        "content": {MEDIA_TYPE: {"schema": _DOCUMENT}},
+        "headers": _HEADERS.get(status, {}),
+    }
     for status, description in {
         400: "Not JSON, or no Idempotency-Key",
         401: "No valid token",
@@ -45,7 +78,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         404: "No such order",
         409: "The order's status, or an earlier request with this id, stands against it",
         413: "The body is too large",
-        422: "A field is wrong; `errors` names each",
+        422: "A field is wrong; `errors` names each, or the first of very many",
         503: "A database is down; try again after Retry-After",
     }.items()
 }
@@ -54,7 +87,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
     """A problem document."""
     body = {"type": "about:blank", "title": http.HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -79,12 +112,17 @@ def _wait(error: Exception) -> int:
 
 def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
-    found = [
-        {"field": _path(each["loc"]), "message": each["msg"].removeprefix("Value error, ")} for each in error.errors()
-    ]
-    if any(each["field"] == "Idempotency-Key" for each in found):
+    errors = error.errors()
+    if any(each["loc"][0] == "header" for each in errors):
         return problem(400, "Idempotency-Key: send one header of 1 to 128 characters, new for each new request")
-    return problem(422, "; ".join(f"{each['field']}: {each['message']}" for each in found[:3]), errors=found)
+    # Whoever sends thousands of wrong fields is not told of each, nor of a long name in full.
+    found = [{"field": _path(each["loc"]), "message": _said(each)} for each in errors[:MOST_ERRORS]]
+    more = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
+    return problem(422, "; ".join(f"{each['field']}: {each['message']}" for each in found[:3]) + more, errors=found)
+
+
+def _said(error: dict[str, Any]) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _http(_request: Request, error: Exception) -> JSONResponse:
@@ -93,4 +131,4 @@ def _http(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(step) for step in location[1:]) or str(location[0])
+    return ".".join(str(step)[:LONGEST_STEP] for step in location[1:]) or str(location[0])
