@@ -29,7 +29,7 @@ VERB_FIELDS = ("number", "actor", "role", "verb", "subject", "details", "reason"
 
 def link(before: str, row: Mapping[str, Any], fields: tuple[str, ...]) -> str:
     """SHA-256, in hex, over the hash before and the named fields as one JSON array; moments in UTC microseconds."""
-    plain = json.dumps([_plain(row[name]) for name in fields], ensure_ascii=False, separators=(",", ":"))
+    plain = json.dumps([_plain(row[name]) for name in fields], ensure_ascii=False, separators=(",", ":"), default=str)
     return hashlib.sha256(f"{before}\n{plain}".encode()).hexdigest()
 
 

@@ -81,8 +81,9 @@ def every(connection: Connection) -> list[Seal]:
 def window(connection: Connection, after: datetime | None, cut: datetime) -> Window:
     """What was recorded after one moment, or ever, and up to another."""
     digest, versions = hashlib.sha256(), 0
-    for row in streamed(connection, _recorded(connection, after, cut)):
-        digest.update(json.dumps([row["order_no"], row["version"], row["hash"]], separators=(",", ":")).encode())
+    for each in streamed(connection, _recorded(connection, after, cut)):
+        row = [each["order_no"], each["version"], each["hash"]]
+        digest.update(json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str).encode())
         versions += 1
     return Window(versions, digest.hexdigest())
 

@@ -9,12 +9,12 @@ from functools import partial
 from itertools import chain, groupby, islice
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, Text, func, select, type_coerce
 
 from hub import tables
 from hub.audit.chain import HISTORY_FIELDS, START, VERB_FIELDS, link
 from hub.audit.seal import Seal, every, following, streamed, window
-from hub.database import Row, reading
+from hub.database import Row, UtcTime, is_postgres, reading
 from hub.errors import NotFound
 from hub.tables import audit, order_history, seals
 
@@ -24,21 +24,12 @@ MOST_BROKEN = 1000
 CHANGED = "the row or the one before it is not what was written"
 
 _SHOWN = 5
-_HISTORIES = (
-    select(
-        *(order_history.c[name] for name in HISTORY_FIELDS),
-        order_history.c.hash,
-        tables.orders.c.version.label("newest"),
-    )
-    .select_from(order_history.outerjoin(tables.orders, tables.orders.c.order_no == order_history.c.order_no))
-    .order_by(order_history.c.order_no, order_history.c.version)
-)
 _WITHOUT_HISTORY = (
     select(tables.orders.c.order_no, tables.orders.c.version)
     .where(~select(order_history.c.version).where(order_history.c.order_no == tables.orders.c.order_no).exists())
     .order_by(tables.orders.c.order_no)
 )
-_VERBS = select(audit).order_by(audit.c.number)
+_TEXT_OF_MOMENT = 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'
 
 Progress = Callable[[str, int], object]
 """Is told what is being verified (`versions`, `verbs`, `seals`) and how many rows of it have been."""
@@ -73,7 +64,14 @@ def verify(
         if orders is None:
             parts += [_broken_verbs(connection, kept, progress), _broken_seals(connection, progress)]
             parts += [_contradicting(connection, kept)]
-        return list(islice(chain.from_iterable(parts), MOST_BROKEN))
+        return list(islice(_readable(chain.from_iterable(parts)), MOST_BROKEN))
+
+
+def _readable(found: Iterator[Broken]) -> Iterator[Broken]:
+    try:
+        yield from found
+    except (ValueError, TypeError, OverflowError) as error:
+        yield Broken("store", "somewhere", f"what is written there cannot be read: {error}")
 
 
 def _check_known(connection: Connection, order_nos: Sequence[str]) -> None:
@@ -85,7 +83,8 @@ def _check_known(connection: Connection, order_nos: Sequence[str]) -> None:
 
 
 def _broken_histories(connection: Connection, only: Sequence[str] | None, progress: Progress) -> Iterator[Broken]:
-    rows = streamed(connection, _chosen(_HISTORIES, order_history.c.order_no, only), partial(progress, "versions"))
+    query = _chosen(_histories(connection), order_history.c.order_no, only)
+    rows = streamed(connection, query, partial(progress, "versions"))
     for order_no, history in groupby(rows, key=lambda row: row["order_no"]):
         for version, why in _broken_history(list(history)):
             yield Broken("order_history", f"{order_no} version {version}", why)
@@ -95,32 +94,37 @@ def _broken_histories(connection: Connection, only: Sequence[str] | None, progre
 
 def _broken_history(history: Sequence[Row]) -> Iterator[tuple[int, str]]:
     yield from _broken_chain(history, "version", HISTORY_FIELDS)
-    last, newest = history[-1]["version"], history[-1]["newest"]
+    last = max((row["version"] for row in history if isinstance(row["version"], int)), default=0)
+    newest = history[-1]["newest"]
     if newest is None:
         yield last, "there is no such order any more"
-    elif newest > last:
-        yield last + 1, f"missing: the order is at version {newest}"
-    elif newest < last:
+    elif isinstance(newest, int) and newest < last:
         yield newest + 1, f"too much: the order is at version {newest}"
+    elif newest != last:
+        yield last + 1, f"missing: the order is at version {newest}"
 
 
 def _broken_chain(rows: Iterable[Row], counted: str, fields: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     before, expected = START, 1
     for row in rows:
         number = row[counted]
-        if number < expected:
-            yield number, "numbers begin with 1"
-        elif number > expected:
+        # SQLite takes any text for a number.
+        if not isinstance(number, int) or number < expected:
+            yield number, "no number that the hub gives"
+            continue
+        if number > expected:
             yield expected, "missing" if number == expected + 1 else f"missing, and all before {number}"
         elif row["hash"] != link(before, row, fields):
             yield number, CHANGED
-        before, expected = row["hash"], max(number + 1, 1)
+        before, expected = row["hash"], number + 1
 
 
 def _broken_verbs(connection: Connection, kept: Sequence[Seal], progress: Progress) -> Iterator[Broken]:
     # Asked before the verbs are read: what is sealed meanwhile covers verbs that come meanwhile.
     sealed = connection.execute(select(func.max(seals.c.verbs))).scalar() or 0
-    for number, why in _broken_chain(streamed(connection, _VERBS, partial(progress, "verbs")), "number", VERB_FIELDS):
+    query = select(*_columns(connection, audit)).order_by(audit.c.number)
+    rows = streamed(connection, query, partial(progress, "verbs"))
+    for number, why in _broken_chain(rows, "number", VERB_FIELDS):
         yield Broken("audit", str(number), why)
     last = connection.execute(select(func.max(audit.c.number))).scalar() or 0
     if (most := max([sealed, *(each.verbs for each in kept)])) > last:
@@ -195,3 +199,22 @@ def _hash_of_verb(connection: Connection, number: int) -> str:
 
 def _chosen(query: Select[Any], column: Any, only: Sequence[str] | None) -> Select[Any]:
     return query if only is None else query.where(column.in_(only))
+
+
+def _histories(connection: Connection) -> Select[Any]:
+    columns = [*_columns(connection, order_history), tables.orders.c.version.label("newest")]
+    here = tables.orders.c.order_no == order_history.c.order_no
+    joined = order_history.outerjoin(tables.orders, here)
+    return select(*columns).select_from(joined).order_by(order_history.c.order_no, order_history.c.version)
+
+
+def _columns(connection: Connection, table: Table) -> Iterator[ColumnElement[Any]]:
+    """All columns, moments as the text that is hashed: what somebody wrote there need not be a moment."""
+    for column in table.c:
+        yield _text_of(connection, column).label(column.name) if isinstance(column.type, UtcTime) else column
+
+
+def _text_of(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    if is_postgres(connection):
+        return func.to_char(func.timezone("UTC", moment), _TEXT_OF_MOMENT)
+    return type_coerce(moment, Text)

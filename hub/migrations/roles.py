@@ -1,8 +1,8 @@
 """Database roles: the single writer of orders, enforced by PostgreSQL and not only by good manners.
 
 No role may update or delete rows of the histories and of the audit; the owner of the tables could, and a seal that was
-kept elsewhere tells. The role `maintenance` deletes old records row by row; making and dropping day partitions is left
-to the owner, because PostgreSQL lets nobody else do it.
+kept elsewhere tells. The role `maintenance` deletes old records row by row, once the partitions of the next days are
+there: making and dropping them is left to the owner, because PostgreSQL lets nobody else do it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Table
 
-from hub.tables import metadata
+from hub.migrations.partitions import rest
+from hub.tables import PARTITIONED, metadata
 
 _READ = "SELECT"
 _ADD = "SELECT, INSERT"
@@ -32,7 +33,7 @@ _RIGHTS: dict[str, dict[str, str]] = {
         "operator": f"{_CHANGE}, DELETE",
         "audit": _ADD,
     },
-    "maintenance": {},
+    "maintenance": {"audit": _ADD},
     "reader": dict.fromkeys(("oms", "history", "outbox", "relay", "consumer", "operator", "audit"), _READ),
 }
 # What a role may do with one table, whoever writes it.
@@ -43,6 +44,9 @@ _RIGHTS_ON: dict[tuple[str, str], str] = {
     ("maintenance", "dead_letters"): _TAKE_AWAY,
     ("maintenance", "bulk_runs"): _TAKE_AWAY,
     ("maintenance", "bulk_items"): _TAKE_AWAY,
+    # A bulk run and a run of maintenance have a lease each.
+    ("maintenance", "leases"): _CHANGE,
+    ("operator", "leases"): _CHANGE,
     ("operator", "tokens"): "",
     ("reader", "tokens"): "",
 }
@@ -58,6 +62,8 @@ def statements(schema: str = "public", prefix: str = "hub_") -> Iterator[str]:
             if rights := _rights(role, table):
                 yield f"GRANT {rights} ON {schema}.{table.name} TO {prefix}{role};"
         yield f"GRANT SELECT ON {schema}.alembic_version TO {prefix}{role};"
+    for name in PARTITIONED:
+        yield f"GRANT {_TAKE_AWAY} ON {schema}.{rest(name)} TO {prefix}maintenance;"
 
 
 def _role(name: str, schema: str) -> Iterator[str]:

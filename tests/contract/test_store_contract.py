@@ -556,7 +556,7 @@ class TestTheDatabaseItself:
         order = created(engine, make_new_order())
         before, change, after = step
         row = {"order_no": order.order_no, "version": 2, "change": change, "from_status": before, "to_status": after}
-        row |= {"actor": "somebody", "role": "admin", "occurred_at": MOMENT}
+        row |= {"actor": "somebody", "role": "admin", "occurred_at": MOMENT, "hash": "0" * 64}
         with pytest.raises(IntegrityError, match="step"), writing(engine) as connection:
             connection.execute(tables.order_history.insert().values(row))
 

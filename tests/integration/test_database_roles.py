@@ -3,70 +3,157 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg2
 import pytest
 from psycopg2.errors import InsufficientPrivilege
+from sqlalchemy import Engine
 
 from hub import config, migrations, wiring
+from hub.audit.seal import seal
+from hub.audit.verbs import Operator, record
+from hub.audit.verify import verify
+from hub.database import writing
+from hub.errors import Refused
 from hub.migrations.roles import ROLES, statements
+from hub.operations import maintenance
 from hub.producers.importer import Tally, import_file
 from tests.e2e import histories
+from tests.nodes.postgres import PostgresNode
 
-MAY = {
-    ("oms", "SELECT * FROM orders"),
-    ("oms", "SELECT token_hash FROM tokens"),
-    ("oms", "UPDATE orders SET version = version"),
-    ("oms", "INSERT INTO outbox SELECT * FROM outbox LIMIT 0"),
-    ("relay", "DELETE FROM outbox"),
-    ("relay", "INSERT INTO outbox_archive SELECT * FROM outbox_archive LIMIT 0"),
-    ("consumer", "UPDATE ledger SET attempt = attempt"),
-    ("consumer", "SELECT * FROM ledger"),
-    ("reader", "SELECT * FROM orders"),
-    ("reader", "SELECT * FROM ledger"),
+# A statement and the roles that may; every other role may not.
+MAY: dict[str, set[str]] = {
+    "SELECT * FROM orders": {"oms", "operator", "reader"},
+    "UPDATE orders SET version = version": {"oms"},
+    "DELETE FROM orders": set(),
+    "INSERT INTO order_lines SELECT * FROM order_lines LIMIT 0": {"oms"},
+    "INSERT INTO order_history SELECT * FROM order_history LIMIT 0": {"oms"},
+    "SELECT * FROM order_history": {"oms", "operator", "reader"},
+    "UPDATE order_history SET actor = actor": set(),
+    "DELETE FROM order_history": set(),
+    "SELECT token_hash FROM tokens": {"oms"},
+    "DELETE FROM requests": {"maintenance"},
+    "INSERT INTO outbox SELECT * FROM outbox LIMIT 0": {"oms"},
+    "DELETE FROM outbox": {"relay"},
+    "INSERT INTO outbox_archive SELECT * FROM outbox_archive LIMIT 0": {"relay"},
+    "SELECT * FROM outbox_archive": {"relay", "operator", "maintenance", "reader"},
+    "DELETE FROM outbox_archive": {"maintenance"},
+    "UPDATE leases SET epoch = epoch": {"relay", "operator", "maintenance"},
+    "UPDATE ledger SET attempt = attempt": {"consumer", "operator"},
+    "SELECT * FROM ledger": {"consumer", "operator", "reader"},
+    "DELETE FROM ledger": set(),
+    "INSERT INTO journal SELECT * FROM journal LIMIT 0": {"consumer", "operator"},
+    "DELETE FROM journal": {"maintenance"},
+    "DELETE FROM journal_rest": {"maintenance"},
+    "UPDATE dead_letters SET state = state": {"consumer", "operator"},
+    "DELETE FROM dead_letters": {"maintenance"},
+    "UPDATE bulk_runs SET state = state": {"operator"},
+    "DELETE FROM bulk_runs": {"operator", "maintenance"},
+    "DELETE FROM bulk_items": {"operator", "maintenance"},
+    "INSERT INTO audit SELECT * FROM audit LIMIT 0": {"oms", "consumer", "operator", "maintenance"},
+    "SELECT * FROM audit": {"oms", "consumer", "operator", "maintenance", "reader"},
+    "UPDATE audit SET actor = actor": set(),
+    "DELETE FROM audit": set(),
+    "INSERT INTO seals SELECT * FROM seals LIMIT 0": {"oms", "consumer", "operator", "maintenance"},
+    "UPDATE seals SET digest = digest": set(),
+    "DELETE FROM seals": set(),
+    "DROP TABLE journal": set(),
+    "CREATE TABLE journal_today PARTITION OF journal FOR VALUES FROM ('2026-03-01') TO ('2026-03-02')": set(),
 }
-STATEMENTS = sorted(
-    {statement for _, statement in MAY} | {"DELETE FROM order_history", "SELECT token_hash FROM tokens"}
-)
+
+OLD_ROWS = """
+    INSERT INTO requests (channel, request_id, body_hash, recorded_at) VALUES ('jd', 'r-1', '', '2020-01-01');
+    INSERT INTO journal (system, order_no, version, event_id, what, recorded_at)
+    VALUES ('crm', 'SO-1', 1, 'event-1', 'wanted', '2020-01-01');
+"""
 
 
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[str]:
-    settings = config.load({}, db__url=postgres_url)
-    with wiring.hub_engine(settings, "test") as engine:
+@pytest.fixture(scope="module")
+def database(postgres_node: PostgresNode) -> Iterator[str]:
+    """One for all tests here: roles belong to the whole server."""
+    postgres_node.start()
+    url = postgres_node.create_database("roles")
+    with wiring.hub_engine(config.load({}, db__url=url), "test") as engine:
         migrations.upgrade(engine)
-    with psycopg2.connect(postgres_url) as connection, connection.cursor() as cursor:
-        cursor.execute("\n".join(statements()))
-        cursor.execute("\n".join(statements()))
-    connection.close()
-    yield postgres_url
-    connection = psycopg2.connect(postgres_url)
-    with connection, connection.cursor() as cursor:
-        for role in ROLES:
-            cursor.execute(f"DROP OWNED BY hub_{role}; DROP ROLE hub_{role}")
-    connection.close()
+    run(url, "\n".join(statements()))
+    run(url, "\n".join(statements()))
+    yield url
+    for role in ROLES:
+        run(url, f"DROP OWNED BY hub_{role}; DROP ROLE hub_{role}")
+    postgres_node.drop_database("roles")
 
 
-@pytest.mark.parametrize("statement", STATEMENTS)
+@pytest.mark.parametrize("statement", MAY)
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_may_do_its_own_work_and_nothing_else(database: str, role: str, statement: str) -> None:
-    allowed = (role, statement) in MAY
-    connection = psycopg2.connect(database.replace("postgres@", f"hub_{role}@"))
+    allowed = role in MAY[statement]
     try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            assert allowed, f"{role} could {statement}"
+        run(url_of(role, database), statement)
     except InsufficientPrivilege:
         assert not allowed, f"{role} could not {statement}"
-    finally:
-        connection.close()
+    else:
+        assert allowed, f"{role} could {statement}"
+
+
+def test_no_role_is_forgotten_here() -> None:
+    assert set(ROLES) == set().union(*MAY.values())
 
 
 def test_the_oms_role_is_enough_to_import_orders(database: str, tmp_path: Path) -> None:
     file = tmp_path / "orders.jsonl"
     histories.write(file, 5)
-    settings = config.load({}, db__url=database.replace("postgres@", "hub_oms@"))
-    with wiring.hub_engine(settings, "test") as engine, (tmp_path / "rejects").open("w") as rejects:
+    with engine_of("oms", database) as engine, (tmp_path / "rejects").open("w") as rejects:
         tally: Tally = import_file(engine, file, rejects, lambda _tally: None)
-    assert (tally.orders_created, tally.rejects) == (5, [])
+    assert (tally.orders_created + tally.unchanged, tally.rejects) == (5, [])
+
+
+def test_the_operators_role_is_enough_for_the_audit_and_the_readers_to_verify_it(database: str, tmp_path: Path) -> None:
+    file = tmp_path / "orders.jsonl"
+    histories.write(file, 5)
+    with engine_of("oms", database) as engine, (tmp_path / "rejects").open("w") as rejects:
+        import_file(engine, file, rejects, lambda _tally: None)
+    with engine_of("operator", database) as engine:
+        with writing(engine) as connection:
+            record(connection, Operator("ops"), "entry.resume", "crm SO-1")
+        made = seal(engine, margin_seconds=0)
+    assert made is not None
+    with engine_of("reader", database) as engine:
+        assert verify(engine, [made]) == []
+
+
+def test_the_maintenance_role_is_enough_for_retention_once_the_owner_has_made_the_partitions(database: str) -> None:
+    operator, retention = Operator("ops", "operator"), config.Retention()
+    with engine_of("maintenance", database) as engine, pytest.raises(Refused, match="only the owner"):
+        maintenance.run(engine, retention, operator, lambda _kept: None)
+    with wiring.hub_engine(config.load({}, db__url=database), "test") as engine:
+        maintenance.run(engine, retention, operator, lambda _kept: None)
+    run(database, OLD_ROWS)
+    with engine_of("maintenance", database) as engine:
+        kept = maintenance.run(engine, retention, operator, lambda _kept: None)
+    assert {each.table: each.rows_deleted for each in kept} == {
+        "outbox_archive": 0,
+        "journal": 1,
+        "requests": 1,
+        "dead_letters": 0,
+        "bulk_runs": 0,
+    }
+
+
+def run(url: str, statement: str) -> None:
+    """Carry out a statement in a connection of its own."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def url_of(role: str, database: str) -> str:
+    """The database as this role reaches it."""
+    return database.replace("postgres@", f"hub_{role}@")
+
+
+@contextmanager
+def engine_of(role: str, database: str) -> Iterator[Engine]:
+    """The hub's database as a process with this role has it."""
+    with wiring.hub_engine(config.load({}, db__url=url_of(role, database)), "test") as engine:
+        yield engine
