@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -13,6 +14,7 @@ from hub.backoff import Backoff
 from hub.errors import BusRefused, DependencyDown, HubError
 
 STALE_SECONDS = 90
+STOP_SECONDS = 9.0
 
 _log = logs.get("daemon")
 
@@ -87,8 +89,11 @@ class Loop:
         stop.wait(seconds)
 
 
-def stop_on_signals(stop: threading.Event) -> None:
-    """SIGTERM and SIGINT set the event and do nothing else."""
+def stop_on_signals(stop: threading.Event, seconds: float = STOP_SECONDS) -> None:
+    """SIGTERM and SIGINT set the event and do nothing else; the process is gone after so many seconds, however it is.
+
+    A server that answers nothing can hold a thread for longer. To end then without a word is as safe as a SIGKILL.
+    """
 
     def told(number: int, _frame: FrameType | None) -> None:
         _log.info("stop.asked", signal=signal.Signals(number).name)
@@ -96,6 +101,7 @@ def stop_on_signals(stop: threading.Event) -> None:
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
+    threading.Thread(target=_end_in_time, args=(stop, seconds), name="end", daemon=True).start()
 
 
 def stop_with_input() -> None:
@@ -119,6 +125,13 @@ def run_loops(loops: Sequence[Loop], stop: threading.Event, vitals: Vitals) -> N
     for loop in loops:
         if loop.failure is not None:
             raise loop.failure
+
+
+def _end_in_time(stop: threading.Event, seconds: float) -> None:
+    stop.wait()
+    time.sleep(seconds)
+    _log.error("stop.forced", after_seconds=seconds)
+    os._exit(DependencyDown.exit_code)
 
 
 def _reason(check: Callable[[], None]) -> str:

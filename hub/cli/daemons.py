@@ -10,7 +10,7 @@ import typer
 
 from hub import config, crash_points, logs, wiring
 from hub.daemon import stop_on_signals, stop_with_input
-from hub.supervisor import Part, Supervisor
+from hub.supervisor import STOP_SECONDS, Part, Supervisor
 
 app = typer.Typer()
 
@@ -65,7 +65,7 @@ def up(
     if prepare:
         wiring.prepare(settings)
     stop = threading.Event()
-    stop_on_signals(stop)
+    stop_on_signals(stop, 2 * STOP_SECONDS)
     Supervisor(parts(settings)).run(stop)
 
 

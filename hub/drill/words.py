@@ -18,7 +18,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "lost": ("lost", "丢失"),
     "doubled": ("doubled", "重复"),
     "backwards": ("backwards", "倒退"),
-    "dead": ("stray dead letters", "多余死信"),
+    "dead": ("stray", "多余死信"),
     "drained": ("drained, s", "恢复，秒"),
     "what": ("what happened", "经过"),
     "died": ("{name} died at {label}", "{name} 在 {label} 处被强制终止"),

@@ -316,8 +316,10 @@ def test_a_revision_that_nobody_knows_is_one_line(machine: Machine) -> None:
 def test_the_topology_is_made_and_compared(machine: Machine) -> None:
     before = machine.hub("topology", "diff")
     assert before.returncode == 69
-    assert [line.split()[-1] for line in before.stdout.splitlines()] == [f"q.{system}" for system in SYSTEMS]
-    assert before.stderr == "hub: 4 parts of the topology are missing: run hub topology apply\n"
+    assert [line.split()[-1] for line in before.stdout.splitlines()] == [
+        name for system in SYSTEMS for name in (f"q.{system}", f"q.{system}.dead")
+    ]
+    assert before.stderr == "hub: 8 parts of the topology are missing: run hub topology apply\n"
     machine.must("topology", "apply")
     machine.must("topology", "apply")
     assert machine.must("topology", "diff") == "nothing is missing\n"
