@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from hub import config, wiring
 from hub.cli.output import AsJson, print_json, print_table
-from hub.consumers import standings
+from hub.consumers import gate, standings
 from hub.database import reading
 from hub.errors import DependencyDown
 from hub.oms import orders, outbox
@@ -33,11 +33,14 @@ def status(json_: AsJson = False) -> None:
         ["orders", "versions", "outbox pending", "held", "oldest, s"],
         [(facts["orders"], facts["versions"], waiting["pending"], waiting["held"], waiting["oldest_age_seconds"])],
     )
-    rows = [(name, *each.values()) for name, each in facts["systems"].items()]
+    rows = [(name, *list(each.values())[:-1]) for name, each in facts["systems"].items()]
     print_table(
         ["system", "wanted", "applied", "superseded", "parked", "behind", "oldest, s", "in queue"],
         [(*row, facts["bus"].get(row[0], 0)) for row in rows],
     )
+    for name, each in facts["systems"].items():
+        if each["kept_back"]:
+            typer.echo(f"{name} gets nothing at the moment ({each['kept_back']}): see hub systems list")
 
 
 def standing(engine: Engine) -> dict[str, Any]:
@@ -48,6 +51,7 @@ def standing(engine: Engine) -> dict[str, Any]:
         facts["systems"] = {
             name: asdict(standings.standing(connection, name))
             | {"oldest_age_seconds": standings.backlog(connection, name).oldest_age_seconds}
+            | {"kept_back": gate.present(connection, name).cause}
             for name in config.SYSTEMS
         }
     return facts
