@@ -9,8 +9,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "数据库 {db}，消息总线 {bus}；演示结束后全部清除。",
     ),
     "started": (
-        "{n} processes are running: OMS interface, relay, one consumer per system.",
-        "已启动 {n} 个进程：OMS 接口、中继、每个系统一个消费者。",
+        "{n} processes are running: OMS interface, relay, one consumer per system, maintenance.",
+        "已启动 {n} 个进程：OMS 接口、中继、每个系统一个消费者、维护任务。",
     ),
     "scene1": ("1  Orders arrive from five shops", "1  五个渠道同时来单"),
     "scene1_done": (

@@ -24,13 +24,13 @@ from sqlalchemy import select
 
 from hub import wiring
 from hub.database import reading, writing
+from hub.drill.proxy import FaultProxy
 from hub.oms import orders, tokens
 from hub.oms.orders import Act
 from hub.producers.importer import import_file
 from hub.schemas.lifecycle import Role
 from hub.schemas.order import NewOrder
 from hub.tables import ledger
-from tests.e2e.gate import Gate
 from tests.e2e.histories import write
 from tests.nodes.ports import free_ports
 from tests.nodes.processes import all_gone, wait_until
@@ -39,7 +39,7 @@ from tests.running import STOP_SECONDS, Daemon, Machine, command, is_ours, serie
 
 RELAY, CRM, API = ("relay",), ("consume", "crm"), ("api",)
 DAEMONS = [RELAY, CRM, API]
-PARTS = ("api", "relay", "consume-crm", "consume-kingdee", "consume-wms", "consume-erp")
+PARTS = ("api", "relay", "consume-crm", "consume-kingdee", "consume-wms", "consume-erp", "maintenance")
 SERVED = 200
 UNAVAILABLE = 503
 
@@ -397,21 +397,23 @@ def test_a_daemon_outlives_a_broker_that_is_not_there_yet(
     rabbit_node: RabbitNode, vhost: str, machine: Machine, name: tuple[str, ...]
 ) -> None:
     order_no = placed(machine)
-    with Gate(rabbit_node.port) as gate:
-        through = machine.given(HUB_BUS__URL=vhost.replace(f":{rabbit_node.port}/", f":{gate.port}/"))
+    with FaultProxy("127.0.0.1", rabbit_node.port) as proxy:
+        proxy.refuse()
+        through = machine.given(HUB_BUS__URL=vhost.replace(f":{rabbit_node.port}/", f":{proxy.port}/"))
         with through.daemon(*name) as daemon:
             daemon.line("dependency.down")
             answer = daemon.get("/readyz")
             assert (answer.status_code, list(answer.json()["failing"])) == (UNAVAILABLE, ["bus"])
             assert daemon.get("/livez").status_code == SERVED
-            gate.open()
+            proxy.heal()
             assert daemon.ready()
             with machine.given(HUB_BUS__URL=vhost).daemon(*(CRM if name == RELAY else RELAY)):
                 assert wait_until(lambda: arrived(machine, 1), seconds=30)
-            gate.shut()
+            proxy.refuse()
+            proxy.reset()
             assert wait_until(lambda: daemon.get("/readyz").status_code == UNAVAILABLE, seconds=10)
             advanced(machine, order_no, "pay")
-            gate.open()
+            proxy.heal()
             with machine.given(HUB_BUS__URL=vhost).daemon(*(CRM if name == RELAY else RELAY)):
                 assert wait_until(lambda: arrived(machine, 2), seconds=30)
             assert daemon.terminate() == 0

@@ -109,7 +109,7 @@ def test_a_demo_that_is_told_to_stop_leaves_nothing_behind(tmp_path: Path) -> No
     (tmp_path / "tmp").mkdir()
     with machine.daemon("demo") as demo:
         try:
-            assert wait_until(lambda: len(processes_of(tmp_path / "tmp")) == 6, seconds=20)
+            assert wait_until(lambda: len(processes_of(tmp_path / "tmp")) == 7, seconds=20)
             demo.process.send_signal(signal.SIGTERM)
             demo.process.wait(20)
             assert wait_until(lambda: processes_of(tmp_path / "tmp") == [], seconds=2)
