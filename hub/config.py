@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,17 +17,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
-    create_model,
     model_validator,
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hub.crash_points import LABELS
 from hub.errors import WrongConfiguration
+from hub.groups import Api, Bus, Consumer, Consumers, Database, Listen, Log, Relay, Retention, Systems
 
 PREFIX = "HUB_"
 FILE_SUFFIX = "_FILE"
@@ -34,10 +34,6 @@ SYSTEMS = ("crm", "kingdee", "wms", "erp")
 
 _DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg2://")
 _BUSES = ("amqp://", "amqps://", "embedded:///")
-
-Seconds = Annotated[float, Field(gt=0)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 
 
 def _zone(name: str) -> str:
@@ -49,143 +45,9 @@ def _zone(name: str) -> str:
 
 def _crash_point(given: str | None) -> str | None:
     label, _, times = (given or LABELS[0]).partition(":")
-    if label not in LABELS or not (times or "1").isdigit():
+    if label not in LABELS or not re.fullmatch("[1-9][0-9]{0,8}", times or "1"):
         raise ValueError(f"{given!r} is no crash point; name one of {', '.join(LABELS)}, with :times or without")
     return given
-
-
-class Group(BaseModel):
-    """A group of settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
-
-
-class Database(Group):
-    """Where a database is and how patient the hub is with it."""
-
-    url: SecretStr | None = None
-    schema_name: Annotated[Name | None, Field(description="PostgreSQL schema, made on upgrade")] = None
-    pool_size: Annotated[int, Field(ge=1, le=100)] = 5
-    statement_seconds: Seconds = 30
-    lock_seconds: Seconds = 10
-
-
-class Bus(Group):
-    """Where the bus is: `amqp://user:password@host1,host2/vhost` or `embedded:///path/to/bus.db`."""
-
-    url: SecretStr | None = None
-    prefix: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_-]*\.)?$", max_length=32)] = ""
-    heartbeat_seconds: Annotated[int, Field(ge=5, le=60)] = 15
-    connect_seconds: Annotated[float, Field(gt=0, le=6, description="a daemon must end within 10 s")] = 5
-    blocked_seconds: Seconds = 30
-    confirm_seconds: Annotated[float, Field(gt=0, description="longest wait for the confirm of a published event")] = 15
-    prefetch: Annotated[int, Field(ge=1, le=2000)] = 1000
-    ack_seconds: Annotated[
-        float, Field(gt=0, description="the broker's own consumer_timeout: what is not settled by then is taken away")
-    ] = 1800
-
-
-class Relay(Group):
-    """How the relay takes events from the outbox."""
-
-    batch: Annotated[int, Field(ge=1, le=5000)] = 1000
-    window: Annotated[int, Field(ge=1, le=5000, description="events on their way without a confirm")] = 1000
-    shards: Annotated[int, Field(ge=1, le=16)] = 1
-    lease_seconds: Seconds = 20
-    poll_seconds: Annotated[float, Field(gt=0, description="longest sleep when nothing wakes the relay")] = 0.5
-    hold_seconds: Annotated[float, Field(gt=0, description="rest of an order whose event the bus would not take")] = 15
-
-
-class Consumer(Group):
-    """How every consumer takes events in and brings its system up to date."""
-
-    receive_batch: Annotated[int, Field(ge=1, le=2000)] = 500
-    work_batch: Annotated[int, Field(ge=1, le=2000)] = 500
-    lease_seconds: Seconds = 60
-    poll_seconds: Seconds = 0.5
-    attempts: Annotated[
-        int, Field(ge=1, description="failed tries after which an order is parked; an outage costs none")
-    ] = 8
-    give_up_seconds: Annotated[float, Field(gt=0, description="age at which an order that fails is parked")] = 6 * 3600
-    backoff_seconds: Seconds = 1
-    backoff_max_seconds: Seconds = 300
-    settle_seconds: Annotated[
-        float, Field(ge=0, description="how long a call without an answer may still take effect at the system")
-    ] = 0
-    breaker_failures: Annotated[
-        int, Field(ge=1, description="failures in a row after which the system is left alone and probed")
-    ] = 5
-    breaker_max_seconds: Annotated[float, Field(gt=0, description="longest wait between two probes")] = 30
-    credentials_pause_seconds: Annotated[
-        float, Field(gt=0, description="first wait after the system refused our credentials; doubles up to 15 minutes")
-    ] = 60
-    rate_per_second: Annotated[
-        float | None, Field(gt=0, description="orders that all workers together may hand over; unlimited unless given")
-    ] = None
-    burst: Annotated[int, Field(ge=1, description="orders that may go at once after a quiet time")] = 20
-
-
-def _optional(group: type[BaseModel]) -> dict[str, Any]:
-    # The limits of a field go with it: what is wrong for all systems is wrong for one.
-    return {
-        name: (Annotated[field.annotation, *field.metadata] | None, None) for name, field in group.model_fields.items()
-    }
-
-
-ConsumerOfOne: type[Group] = create_model("ConsumerOfOne", __base__=Group, **_optional(Consumer))
-ConsumerOfOne.__doc__ = "What is different for one system; all else is as in `Consumer`."
-
-
-class Consumers(Group):
-    """Where one system's consumer differs from the others: `HUB_CONSUMERS__WMS__ATTEMPTS`."""
-
-    crm: ConsumerOfOne = ConsumerOfOne()
-    kingdee: ConsumerOfOne = ConsumerOfOne()
-    wms: ConsumerOfOne = ConsumerOfOne()
-    erp: ConsumerOfOne = ConsumerOfOne()
-
-
-class Retention(Group):
-    """How many days records are kept. The ledger itself, orders and their histories stay for ever."""
-
-    archive_days: Annotated[int, Field(ge=1, description="published events, for replay and back-fill")] = 30
-    journal_days: Annotated[int, Field(ge=1, description="what became of each delivery")] = 90
-    requests_days: Annotated[
-        int, Field(ge=1, description="answers to request ids; a later repeat is a new request")
-    ] = 30
-    dead_letters_days: Annotated[int, Field(ge=1, description="dead letters that are settled")] = 180
-    ahead_days: Annotated[int, Field(ge=1, le=60, description="day partitions made ahead (PostgreSQL)")] = 7
-    batch: Annotated[int, Field(ge=1, le=100_000, description="rows deleted in one transaction")] = 5000
-
-
-class Systems(Group):
-    """The database of each system's interface tables."""
-
-    crm: Database = Database()
-    kingdee: Database = Database()
-    wms: Database = Database()
-    erp: Database = Database()
-
-
-class Listen(Group):
-    """An address to listen on; port 0 lets the machine choose."""
-
-    host: str = "127.0.0.1"
-    port: Port = 0
-
-
-class Api(Listen):
-    """The OMS interface."""
-
-    port: Port = 8080
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
-
-
-class Log(Group):
-    """What is logged and how it looks."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "console"] = "json"
 
 
 class Settings(BaseSettings):

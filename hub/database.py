@@ -39,7 +39,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from hub import config
+from hub import groups
 from hub.errors import DependencyDown, NotPrepared
 
 Row = Mapping[str, Any]
@@ -105,7 +105,7 @@ def now() -> Moment:
     return in_seconds(0)
 
 
-def open_engine(database: config.Database, role: str) -> Engine:
+def open_engine(database: groups.Database, role: str) -> Engine:
     """An engine for this database; connections show as `hub-<role>`. Nothing connects yet."""
     url = make_url(database.url.get_secret_value() if database.url else "")
     if url.get_backend_name() == "sqlite":
@@ -225,7 +225,7 @@ def _stored_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _sqlite(url: URL, database: config.Database) -> Engine:
+def _sqlite(url: URL, database: groups.Database) -> Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
@@ -247,7 +247,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-def _postgres(url: URL, database: config.Database, role: str) -> Engine:
+def _postgres(url: URL, database: groups.Database, role: str) -> Engine:
     limits = {
         "statement_timeout": int(database.statement_seconds * 1000),
         "lock_timeout": int(database.lock_seconds * 1000),

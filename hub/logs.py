@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 
-from hub import __version__, config
+from hub import __version__, groups
 
 PERSONAL = frozenset({"receiver", "name", "phone", "address", "province", "city", "district", "note", "email"})
 SECRET = frozenset({"password", "token", "secret", "authorization", "signature", "url", "dsn"})
@@ -32,7 +32,7 @@ _HARMLESS = (bool, int, float, datetime, UUID, Path, type(None))
 Fields = MutableMapping[str, Any]
 
 
-def configure(settings: config.Log, service: str) -> None:
+def configure(settings: groups.Log, service: str) -> None:
     """Set up logging for this process; call once, before the first line."""
     console = settings.format == "console"
     render = _console() if console else _json()

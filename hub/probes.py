@@ -9,7 +9,7 @@ from socketserver import ThreadingMixIn
 from typing import Any, Self, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from hub import config, logs, metrics
+from hub import groups, logs, metrics
 from hub.daemon import Vitals
 from hub.errors import WrongConfiguration
 
@@ -21,7 +21,7 @@ Answer = tuple[str, dict[str, Any]]
 class Probes:
     """A small server beside the daemon; liveness never depends on anything outside the process."""
 
-    def __init__(self, vitals: Vitals, listen: config.Listen) -> None:
+    def __init__(self, vitals: Vitals, listen: groups.Listen) -> None:
         try:
             self._server = make_server(listen.host, listen.port, application(vitals), _Server, _Quiet)
         except OSError as error:

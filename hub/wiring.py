@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from hub import config, metrics, migrations
+from hub import config, groups, metrics, migrations
 from hub.bus.embedded import EmbeddedBus
 from hub.bus.port import Bus
 from hub.bus.rabbit.bus import RabbitBus
@@ -140,6 +140,6 @@ def check_bus(bus: Bus, settings: config.Settings) -> None:
         raise DependencyDown(f"the bus lacks {', '.join(lacking)}: run hub topology apply")
 
 
-def _sleep(receiver: Receiver, policy: config.Consumer) -> None:
+def _sleep(receiver: Receiver, policy: groups.Consumer) -> None:
     receiver.arrived.wait(policy.poll_seconds)
     receiver.arrived.clear()

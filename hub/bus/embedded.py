@@ -38,7 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from hub import clock, config, holder
+from hub import clock, config, groups, holder
 from hub.bus.port import Delivery, Fate, Message
 from hub.bus.topology import DELIVERY_LIMIT, Topology, dead_queue, exchange_name, matches
 from hub.database import UtcTime, in_seconds, now, open_engine, reading, writing
@@ -91,7 +91,7 @@ class EmbeddedBus:
 
     def __init__(self, settings: config.Settings) -> None:
         path = settings.bus_url.removeprefix("embedded:///")
-        self._engine = open_engine(config.Database(url=SecretStr(f"sqlite:///{path}"), lock_seconds=30), "bus")
+        self._engine = open_engine(groups.Database(url=SecretStr(f"sqlite:///{path}"), lock_seconds=30), "bus")
         self._exchange = exchange_name(settings.bus.prefix)
 
     def declare(self, topology: Topology) -> None:
@@ -226,27 +226,28 @@ class EmbeddedSubscription:
     def _claim(self, limit: int) -> list[Delivery]:
         oldest = select(_deliveries.c.message).where(self._here(), _free()).order_by(_deliveries.c.message).limit(limit)
         claimed = update(_deliveries).where(self._here(), _deliveries.c.message.in_(oldest.scalar_subquery()))
-        taken = {
-            "holder": self._holder,
-            "lease_until": in_seconds(LEASE_SECONDS),
-            "deliveries": _deliveries.c.deliveries + 1,
-        }
+        taken = self._buried_or(self._holder, in_seconds(LEASE_SECONDS), _deliveries.c.deliveries + 1)
         with _bus_lost(), writing(self._engine) as connection:
             counts = connection.execute(
                 claimed.values(taken).returning(_deliveries.c.message, _deliveries.c.deliveries)
             )
-            times: dict[int, int] = dict(counts.all())
+            times = {message: deliveries for message, deliveries in counts if deliveries}
             rows = connection.execute(select(_messages).where(_messages.c.id.in_(times)).order_by(_messages.c.id))
             return [_delivery(row, times[row.id] > 1) for row in rows]
 
     def _release(self, *holders: str) -> None:
-        """Back into the queue, or to its dead letters what was delivered too often, where there is a place for them."""
+        """Back into the queue, or to its dead letters what was delivered too often."""
         given_back = update(_deliveries).where(self._here(), _deliveries.c.holder.in_(holders))
+        with _bus_lost(), writing(self._engine) as connection:
+            connection.execute(given_back.values(self._buried_or(None, None, _deliveries.c.deliveries)))
+
+    def _buried_or(self, whose: Any, lease_until: Any, deliveries: Any) -> dict[str, Any]:
+        """These values, but for what was delivered too often: that goes to the dead letters, where there is a place."""
         dead = dead_queue(self._queue)
         worn_out = (_deliveries.c.deliveries > DELIVERY_LIMIT) & exists().where(_bindings.c.queue == dead)
-        queue = case((worn_out, dead), else_=_deliveries.c.queue)
-        with _bus_lost(), writing(self._engine) as connection:
-            connection.execute(given_back.values(queue=queue, holder=None, lease_until=None))
+        otherwise = {"queue": self._queue, "holder": whose, "lease_until": lease_until, "deliveries": deliveries}
+        buried = {"queue": dead, "holder": None, "lease_until": None, "deliveries": 0}
+        return {name: case((worn_out, buried[name]), else_=value) for name, value in otherwise.items()}
 
     def _dead_holders(self) -> list[str]:
         found = select(_deliveries.c.holder).where(self._here(), _deliveries.c.holder.is_not(None)).distinct()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hub import __version__, config, logs
+from hub import __version__, groups, logs
 from hub.cli import (
     audit,
     bulk,
@@ -67,7 +67,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command line; an error of ours is one line on stderr and its exit code."""
-    logs.configure(config.Log(format="console"), "hub")
+    logs.configure(groups.Log(format="console"), "hub")
     try:
         app()
     except HubError as error:

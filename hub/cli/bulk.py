@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import FrameType
@@ -13,19 +13,20 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from sqlalchemy import Engine, Select, func, literal, select, union_all
+from sqlalchemy import Engine, Select, func, select
 
 from hub import config, wiring
 from hub.audit.verbs import Operator
 from hub.cli.daemons import arm_crash_point
-from hub.cli.options import MaybeReason, Rate, Since, SystemName, known_system, moment
+from hub.cli.options import MaybeReason, Rate, Since, SystemName, known_system, moment, order_numbers
 from hub.cli.output import AsJson, By, Output, Yes, print_json, print_rows, print_table, who
-from hub.database import reading
+from hub.database import batch_of, reading
 from hub.errors import BadInput, HubError
 from hub.oms import snapshots
 from hub.operations import bulk, runs, verbs
-from hub.operations.bulk import Driver, Pace
+from hub.operations.bulk import Begun, Driver, Pace, nothing
 from hub.operations.runs import Item, Run, State
+from hub.tables import bulk_items
 
 app = typer.Typer(
     name="bulk", help="Bulk retries and replays: look at them, go on with them, cancel them.", no_args_is_help=True
@@ -56,8 +57,11 @@ def list_(output: Output = "table") -> None:
     print_rows(output, found, _COLUMNS)
 
 
+Number = Annotated[int, typer.Argument(help="Number of a run, as the list shows it.", metavar="RUN")]
+
+
 @app.command()
-def show(run: int, json_: AsJson = False) -> None:
+def show(run: Number, json_: AsJson = False) -> None:
     """How far a run has come, and which orders failed."""
     with wiring.hub_engine(config.load(), "bulk") as engine, reading(engine) as connection:
         found, counts = runs.find(connection, run), runs.tally(connection, run)
@@ -65,23 +69,24 @@ def show(run: int, json_: AsJson = False) -> None:
     if json_:
         print_json(asdict(found) | {"counts": counts, "failed": failed})
         return
-    print_rows("table", [asdict(found)], _COLUMNS)
+    print_table(["what", "value"], [(name.replace("_", " "), value) for name, value in asdict(found).items()])
     print_table(list(counts), [list(counts.values())])
     if failed:
         print_rows("table", failed, ("order_no", "said"))
 
 
 @app.command()
-def resume(run: int, rate: Rate = None) -> None:
+def resume(run: Number, why: MaybeReason = None, rate: Rate = None, by: By = None) -> None:
     """Go on with a run that was interrupted, stopped by itself or cancelled."""
+    operator = Operator(who(by), "operator")
     with wiring.hub_engine(config.load(), "bulk") as engine:
         with reading(engine) as connection:
             found = runs.find(connection, run)
-        _drive(engine, found, rate)
+        _drive(engine, found, rate, lambda connection: verbs.go_on(connection, operator, found, why))
 
 
 @app.command()
-def cancel(run: int, why: MaybeReason = None, by: By = None) -> None:
+def cancel(run: Number, why: MaybeReason = None, by: By = None) -> None:
     """Let a run release nothing more, wherever it runs; what is released already goes its way."""
     with wiring.hub_engine(config.load(), "bulk") as engine:
         _say(engine, verbs.cancel(engine, Operator(who(by), "operator"), run, why))
@@ -104,10 +109,10 @@ def replay(  # noqa: PLR0913 - each is an option
     """
     settings = config.load()
     known_system(system)
-    chosen = _chosen(settings, orders, since, all_)
     words = {"orders": orders, "since": since, "all": all_ or None}
-    plan = Plan(verbs.REPLAY, system, {k: v for k, v in words.items() if v}, chosen, why, rate)
     with wiring.hub_engine(settings, "replay") as engine:
+        chosen = _chosen(engine, settings, orders, since, all_)
+        plan = Plan(verbs.REPLAY, system, {k: v for k, v in words.items() if v}, chosen, why, rate)
         carry_out(engine, Operator(who(by), "operator"), plan, yes)
 
 
@@ -117,18 +122,18 @@ def carry_out(engine: Engine, by: Operator, plan: Plan, yes: bool) -> None:
         meant = connection.execute(select(func.count()).select_from(plan.orders.subquery())).scalar_one()
     if not meant or not yes:
         then = "; add --yes to do it" if meant else ""
-        typer.echo(f"{plan.system}: {plan.verb} of {meant:,} orders{then}")
+        typer.echo(f"{plan.system}: {plan.verb} of {meant:,} {'order' if meant == 1 else 'orders'}{then}")
         return
     run = verbs.begin(engine, by, plan.verb, plan.system, plan.words, plan.orders, plan.reason)
     _drive(engine, run, plan.rate)
 
 
-def _drive(engine: Engine, run: Run, rate: float | None) -> None:
+def _drive(engine: Engine, run: Run, rate: float | None, begun: Begun = nothing) -> None:
     settings = config.load()
     arm_crash_point(settings)
     stop = threading.Event()
     with _interruptible(stop), _shown(run) as told:
-        ended = Driver(engine, verbs.release_of(run.verb), Pace(rate), stop).drive(run, told)
+        ended = Driver(engine, verbs.release_of(run.verb), Pace(rate), stop).drive(run, told, begun)
     _say(engine, ended)
     if ended.state != State.FINISHED:
         error = HubError(f"bulk run {run.id} is {ended.state}: {ended.said}")
@@ -136,14 +141,23 @@ def _drive(engine: Engine, run: Run, rate: float | None) -> None:
         raise error
 
 
-def _chosen(settings: config.Settings, orders: str | None, since: str | None, everything: bool) -> Select[Any]:
+def _chosen(
+    engine: Engine, settings: config.Settings, orders: str | None, since: str | None, everything: bool
+) -> Select[Any]:
     if sum((orders is not None, since is not None, everything)) != 1:
         raise BadInput("--orders, --since or --all: name exactly one of them")
     if orders is not None:
-        numbers = [number for each in orders.split(",") if (number := each.strip())]
-        return select(union_all(*(select(literal(number).label("order_no")) for number in numbers)).subquery())
+        return _named(engine, [number for each in orders.split(",") if (number := each.strip())])
     start = moment("since", since, settings)
     return snapshots.changed_since(start) if start else snapshots.every_order()
+
+
+def _named(engine: Engine, given: Sequence[str]) -> Select[Any]:
+    if not given:
+        raise BadInput("--orders: name order numbers, separated by commas")
+    rows = [{"order_no": number} for number in order_numbers("--orders", given)]
+    with reading(engine) as connection:
+        return select(batch_of(connection, bulk_items, rows))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,8 +20,9 @@ app = typer.Typer(
     name="dead-letters", help="Bytes that are no event, or were delivered too often.", no_args_is_help=True
 )
 
-Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers of dead letters.", metavar="[NUMBER]...")]
-_COLUMNS = ("id", "queue", "reason", "detail", "seen", "state", "recorded_at")
+Numbers = Annotated[list[int], typer.Argument(help="Numbers of dead letters.", metavar="NUMBER")]
+MaybeNumbers = Annotated[list[int] | None, typer.Argument(help="Numbers of dead letters.", metavar="NUMBER")]
+_COLUMNS = ("id", "queue", "reason", "seen", "recorded_at", "detail")
 
 
 @app.command("list")
@@ -36,12 +37,12 @@ def list_(
     chosen = Filter(queue, reason, None if settled else dead_letters.OPEN)
     with wiring.hub_engine(config.load(), "dead-letters") as engine, reading(engine) as connection:
         rows = dead_letters.listed(connection, chosen, limit)
-    print_rows(output, rows, _COLUMNS)
+    print_rows(output, rows, (*_COLUMNS, "state") if settled else _COLUMNS)
 
 
 @app.command()
 def show(
-    number: int,
+    number: Annotated[int, typer.Argument(help="Number of a dead letter, as the list shows it.", metavar="NUMBER")],
     body: Annotated[bool, typer.Option("--body", help="Show the bytes; this leaves a row in the audit.")] = False,
     json_: AsJson = False,
     by: By = None,
@@ -57,7 +58,7 @@ def show(
 
 @app.command()
 def requeue(
-    numbers: Numbers = None,
+    numbers: MaybeNumbers = None,
     reason: Annotated[str | None, typer.Option(help="All open ones with this reason instead.")] = None,
     why: MaybeReason = None,
     yes: Yes = False,
@@ -76,8 +77,9 @@ def requeue(
         refused = []
         for each in found:
             try:
-                event = dead_letters.requeue(engine, operator, each["id"], systems[each["queue"]], why)
-                typer.echo(f"{each['id']}: {event.subject} version {event.order.version} is wanted")
+                system = _system_of(each, systems)
+                event = dead_letters.requeue(engine, operator, each["id"], system, why)
+                typer.echo(f"{each['id']}: {event.subject} version {event.order.version} was given to {system}")
             except Refused as error:
                 refused.append(str(error))
     if refused:
@@ -87,10 +89,8 @@ def requeue(
 @app.command()
 def discard(numbers: Numbers, why: Reason, by: By = None) -> None:
     """Settle dead letters that nobody needs."""
-    if not numbers:
-        raise BadInput("NUMBER: name the dead letters; see hub dead-letters list")
     with wiring.hub_engine(config.load(), "dead-letters") as engine:
-        done = dead_letters.discard(engine, Operator(who(by), "operator"), numbers, why)
+        done = dead_letters.discard(engine, Operator(who(by), "operator"), list(dict.fromkeys(numbers)), why)
     typer.echo(f"discarded: {', '.join(map(str, done))}")
 
 
@@ -99,13 +99,20 @@ def _systems(settings: config.Settings) -> dict[str, str]:
     return {of: name for name, queue in queues.items() for of in (queue.name, queue.dead)}
 
 
-def _only_shown(numbers: list[int] | None, reason: str | None, found: list[dict[str, object]], yes: bool) -> bool:
-    if not numbers and reason is None:
-        raise BadInput("NUMBER or --reason: say which dead letters; see hub dead-letters list")
-    if numbers and len(found) < len(numbers):
-        missing = sorted(set(numbers) - {each["id"] for each in found})
+def _system_of(letter: dict[str, Any], systems: dict[str, str]) -> str:
+    queue = letter["queue"]
+    if queue not in systems:
+        raise Refused(f"dead letter {letter['id']} is of {queue}, which is no system's queue: look at HUB_BUS__PREFIX")
+    return systems[queue]
+
+
+def _only_shown(numbers: list[int] | None, reason: str | None, found: list[dict[str, Any]], yes: bool) -> bool:
+    if (not numbers) == (reason is None):
+        raise BadInput("NUMBER or --reason: say which dead letters, by one of them; see hub dead-letters list")
+    if missing := sorted(set(numbers or ()) - {each["id"] for each in found}):
         raise BadInput(f"NUMBER: not open: {', '.join(map(str, missing))}; see hub dead-letters list")
     if yes or len(numbers or ()) == 1:
         return False
-    typer.echo(f"{len(found)} dead letters would be given to their ledgers; add --yes to do it")
+    then = "; add --yes to do it" if found else ""
+    typer.echo(f"{len(found)} dead letters would be given to their ledgers{then}")
     return True

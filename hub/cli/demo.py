@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from hub import config, logs
+from hub import config, groups, logs
 from hub.cli.daemons import parts
 from hub.cli.output import AsJson, print_json, table
 from hub.demo.story import Ending, Story, backend
@@ -34,7 +34,7 @@ def demo(
     """Watch orders reach four systems, through repeats, an outage and kill -9, and compare every one at the end."""
     tongue = locale or config.load().locale
     signal.signal(signal.SIGTERM, _interrupted)
-    logs.configure(config.Log(level="error", format="console"), "hub-demo")
+    logs.configure(groups.Log(level="error", format="console"), "hub-demo")
     console = Console()
     console.print(f"[bold]{say(tongue, 'title')}[/bold]")
     with stage(db, bus, parts) as on:

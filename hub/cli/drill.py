@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from hub import config, logs
+from hub import config, groups, logs
 from hub.cli.daemons import parts
 from hub.cli.output import AsJson, print_json, print_table
 from hub.drill import report
@@ -46,7 +46,7 @@ def drill(  # noqa: PLR0913 - each is an option
         rows = [(fault.name, fault.needs or "nothing", possible(fault, db, bus)) for fault in faults]
         print_table(["fault", "needs", "possible here"], rows)
         return
-    logs.configure(config.Log(level="error", format="console"), "hub-drill")
+    logs.configure(groups.Log(level="error", format="console"), "hub-drill")
     chosen = [fault for fault in _chosen(faults, names) if possible(fault, db, bus)]
     left_out = [fault.name for fault in _chosen(faults, names) if not possible(fault, db, bus)]
     tongue, console = locale or config.load().locale, Console(stderr=True)

@@ -11,9 +11,25 @@ from sqlalchemy import Engine
 from hub import config, wiring
 from hub.audit.verbs import Operator
 from hub.cli.bulk import Plan, carry_out
-from hub.cli.options import AnySystem, Limit, MaybeReason, Orders, Rate, Reason, Since, SystemName, known_system, moment
+from hub.cli.options import (
+    AnySystem,
+    Limit,
+    MaybeOrders,
+    MaybeReason,
+    OneSystem,
+    Orders,
+    Rate,
+    Reason,
+    Since,
+    SystemName,
+    Until,
+    known_system,
+    moment,
+    order_numbers,
+)
 from hub.cli.output import AsJson, By, Output, Yes, print_json, print_rows, print_table, who
 from hub.consumers import parked
+from hub.consumers.outcome import ParkedReason
 from hub.consumers.parked import Filter
 from hub.database import reading
 from hub.errors import BadInput, NotFound
@@ -24,8 +40,8 @@ app = typer.Typer(
 )
 
 Because = Annotated[str | None, typer.Option("--reason", help="rejected, gave_up or unknown.")]
-Error = Annotated[str | None, typer.Option("--error", help="Fingerprint of the error, as the list shows it.")]
-_COLUMNS = ("system", "order_no", "wanted", "applied", "reason", "attempt", "parked_at", "fingerprint", "error")
+Error = Annotated[str | None, typer.Option("--error", help="Fingerprint of the error, as --group shows it.")]
+_COLUMNS = ("system", "order_no", "wanted", "reason", "parked_at", "error")
 _GROUPS = ("system", "reason", "fingerprint", "orders", "first_parked", "error")
 
 
@@ -36,7 +52,7 @@ def list_(  # noqa: PLR0913 - each is an option
     reason: Because = None,
     error: Error = None,
     since: Since = None,
-    until: Since = None,
+    until: Until = None,
     group: Annotated[bool, typer.Option("--group", help="One row for each system, reason and error.")] = False,
     limit: Limit = 100,
     output: Output = "table",
@@ -50,9 +66,14 @@ def list_(  # noqa: PLR0913 - each is an option
 
 
 @app.command()
-def show(system: str, order_no: str, json_: AsJson = False) -> None:
+def show(
+    system: OneSystem,
+    order_no: Annotated[str, typer.Argument(help="Order number.", metavar="ORDER")],
+    json_: AsJson = False,
+) -> None:
     """All that is known of one order at one system: versions, error, and what became of each delivery."""
-    known_system(system)
+    known_system(system, "SYSTEM")
+    order_numbers("ORDER", [order_no])
     with wiring.hub_engine(config.load(), "parked") as engine, reading(engine) as connection:
         entry = parked.entry(connection, system, order_no)
         trace = parked.trace(connection, system, order_no)
@@ -67,12 +88,12 @@ def show(system: str, order_no: str, json_: AsJson = False) -> None:
 
 @app.command()
 def retry(  # noqa: PLR0913 - each is an option
-    orders: Orders = None,
+    orders: MaybeOrders = None,
     system: AnySystem = None,
     reason: Because = None,
     error: Error = None,
     since: Since = None,
-    until: Since = None,
+    until: Until = None,
     why: MaybeReason = None,
     rate: Rate = None,
     yes: Yes = False,
@@ -83,7 +104,9 @@ def retry(  # noqa: PLR0913 - each is an option
     operator = Operator(who(by), "operator")
     with wiring.hub_engine(settings, "parked") as engine:
         if orders:
-            _say("will be tried again", verbs.retry(engine, operator, _one_system(system), orders, why))
+            _check_no_filter(reason, error, since, until, rate)
+            named = order_numbers("ORDER", orders)
+            _say("will be tried again", verbs.retry(engine, operator, _one_system(system), named, why))
             return
         for name in [known_system(system)] if system else config.SYSTEMS:
             chosen = _filter(settings, name, reason, None, since, until, error)
@@ -119,16 +142,17 @@ Verb = Callable[[Engine, Operator, str, Sequence[str], str], list[str]]
 
 
 def _decide(  # noqa: PLR0913 - the options of two commands
-    verb: Verb, would: str, did: str, orders: list[str] | None, system: str, why: str, yes: bool, by: str | None
+    verb: Verb, would: str, did: str, orders: list[str], system: str, why: str, yes: bool, by: str | None
 ) -> None:
     known_system(system)
-    if not orders:
-        raise BadInput("ORDER: name the orders; see hub parked list")
-    if not yes:
-        _say(f"{would}; add --yes to do it", orders)
-        return
+    named = order_numbers("ORDER", orders)
     with wiring.hub_engine(config.load(), "parked") as engine:
-        _say(did, verb(engine, Operator(who(by), "operator"), system, orders, why))
+        if yes:
+            _say(did, verb(engine, Operator(who(by), "operator"), system, named, why))
+            return
+        with reading(engine) as connection:
+            verbs.check_parked(connection, system, named)
+    _say(f"{would}; add --yes to do it", named)
 
 
 def _say(what: str, orders: Sequence[str]) -> None:
@@ -141,9 +165,19 @@ def _one_system(name: str | None) -> str:
     return known_system(name)
 
 
+def _check_no_filter(*given: Any) -> None:
+    if any(each is not None for each in given):
+        raise BadInput(
+            "ORDER: name orders, or say which by --reason, --error, --since and --until, not both; "
+            "why you do it is --why"
+        )
+
+
 def _filter(settings: config.Settings, system: str | None, *more: Any) -> Filter:
     reason, orders, since, until, error = more
     if system is not None:
         known_system(system)
-    numbers = tuple(orders) if orders else None
+    if reason is not None and reason not in tuple(ParkedReason):
+        raise BadInput(f"--reason: orders are parked as {', '.join(ParkedReason)}, not {reason[:40]!r}")
+    numbers = tuple(order_numbers("--order", orders)) if orders else None
     return Filter(system, reason, numbers, moment("since", since, settings), moment("until", until, settings), error)

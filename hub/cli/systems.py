@@ -9,7 +9,7 @@ import typer
 
 from hub import config, wiring
 from hub.audit.verbs import Operator
-from hub.cli.options import MaybeReason, Reason, known_system
+from hub.cli.options import MaybeReason, OneSystem, Reason, known_system
 from hub.cli.output import By, Output, print_rows, who
 from hub.consumers import gate, standings
 from hub.database import reading
@@ -17,7 +17,7 @@ from hub.operations import verbs
 
 app = typer.Typer(name="systems", help="The downstream systems.", no_args_is_help=True)
 
-_COLUMNS = ("system", "behind", "parked", "breaker", "cause", "until", "trips", "reason")
+_COLUMNS = ("system", "behind", "parked", "breaker", "cause", "until", "reason")
 
 
 @app.command("list")
@@ -33,23 +33,25 @@ def list_(output: Output = "table") -> None:
 
 
 @app.command()
-def pause(name: str, why: Reason, by: By = None) -> None:
+def pause(name: OneSystem, why: Reason, by: By = None) -> None:
     """Hand nothing to a system until it is resumed, as for its own maintenance; its orders wait."""
     with wiring.hub_engine(config.load(), "systems") as engine:
-        verbs.pause(engine, Operator(who(by), "operator"), known_system(name), why)
+        verbs.pause(engine, Operator(who(by), "operator"), known_system(name, "SYSTEM"), why)
     typer.echo(f"{name} is paused")
 
 
 @app.command()
-def resume(name: str, why: MaybeReason = None, by: By = None) -> None:
+def resume(name: OneSystem, why: MaybeReason = None, by: By = None) -> None:
     """Let a system have its orders again at once, whatever kept them back."""
     with wiring.hub_engine(config.load(), "systems") as engine:
-        was_open = verbs.resume(engine, Operator(who(by), "operator"), known_system(name), why)
+        was_open = verbs.resume(engine, Operator(who(by), "operator"), known_system(name, "SYSTEM"), why)
     typer.echo(f"{name} has its orders again" if was_open else f"{name}: nothing kept its orders back")
 
 
 @app.command()
-def create(names: Annotated[list[str] | None, typer.Argument(help="All unless named.")] = None) -> None:
+def create(
+    names: Annotated[list[str] | None, typer.Argument(help="All unless named.", metavar="SYSTEM")] = None,
+) -> None:
     """Make the interface tables in a system's database, where the hub may. May be run again."""
     settings = config.load()
     for name in names or config.SYSTEMS:

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hub.backoff import full_jitter
-from hub.config import Consumer
 from hub.consumers.system import Receipt, Result
 from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure
+from hub.groups import Consumer
 
 LONGEST_RETRY_AFTER_SECONDS = 900.0
 LONGEST_CREDENTIALS_PAUSE_SECONDS = 900.0
@@ -75,14 +75,14 @@ def after(breaker: Breaker, results: Sequence[Result], moment: datetime, policy:
         return breaker
     busy = [each for each in results if isinstance(each, Busy)]
     if busy:
-        return _opened(breaker, busy[-1], moment, max(_asked(each, breaker, policy) for each in busy))
+        return _opened(breaker, busy[-1], moment, max(_asked(each, breaker, policy) for each in busy), policy)
     if any(map(_answered, results)):
         return Breaker(breaker.filled_at, breaker.tokens)
     failing = replace(breaker, failures=breaker.failures + len(results))
     last = results[-1]
     assert isinstance(last, SystemFailure)  # noqa: S101 - for the type checker: nothing was answered
     if isinstance(last, CredentialsRefused) or breaker.cause or failing.failures >= policy.breaker_failures:
-        return _opened(failing, last, moment, _wait(last, breaker.trips + 1, policy))
+        return _opened(failing, last, moment, _wait(last, breaker.trips + 1, policy), policy)
     return failing
 
 
@@ -100,8 +100,9 @@ def _answered(result: Result) -> bool:
     return isinstance(result, (Receipt, Rejected))
 
 
-def _opened(breaker: Breaker, failure: SystemFailure, moment: datetime, seconds: float) -> Breaker:
-    until = moment + timedelta(seconds=seconds)
+def _opened(breaker: Breaker, failure: SystemFailure, moment: datetime, seconds: float, policy: Consumer) -> Breaker:
+    # At least half of the base: a probe that fails at once must not become a hot loop, whatever a system asks for.
+    until = moment + timedelta(seconds=max(policy.backoff_seconds / 2, seconds))
     return replace(breaker, cause=_cause(failure), reason=str(failure), trips=breaker.trips + 1, until=until)
 
 
@@ -112,9 +113,9 @@ def _cause(failure: SystemFailure) -> Cause:
 
 def _wait(failure: SystemFailure, trips: int, policy: Consumer) -> float:
     if isinstance(failure, CredentialsRefused):
-        return min(policy.credentials_pause_seconds * 2.0 ** (trips - 1), LONGEST_CREDENTIALS_PAUSE_SECONDS)
-    # At least half of the base: a probe that fails at once must not become a hot loop.
-    return max(policy.backoff_seconds / 2, full_jitter(trips, policy.backoff_seconds, policy.breaker_max_seconds))
+        doubled = policy.credentials_pause_seconds * 2.0 ** min(trips - 1, 30)
+        return min(doubled, LONGEST_CREDENTIALS_PAUSE_SECONDS)
+    return full_jitter(trips, policy.backoff_seconds, policy.breaker_max_seconds)
 
 
 def _asked(failure: Busy, breaker: Breaker, policy: Consumer) -> float:

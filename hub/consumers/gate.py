@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
-from hub.config import Consumer
 from hub.consumers import breaker as rules
 from hub.consumers.breaker import Breaker, Cause
 from hub.consumers.system import Result
 from hub.database import insert_into, now
+from hub.groups import Consumer
 from hub.tables import breakers
 
 _STATE = [field.name for field in fields(Breaker)]
@@ -57,6 +57,9 @@ def judged(
     if rules.undisturbed(before, results):
         return before
     known, moment = _read(connection, _of(system).with_for_update())
+    if known.cause and not before.cause:
+        # Opened while these were on their way: what they say is older than the reason.
+        return known
     changed = rules.after(known, results, moment, policy)
     if changed != known:
         _store(connection, system, changed)

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError, ProgrammingError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
-from hub import config
+from hub import groups
 from hub.consumers.system import Receipt, Result, Shown, Wanted
 from hub.crash_points import reach
 from hub.database import (
@@ -120,7 +120,7 @@ for _dialect, _statements in _TRIGGERS.items():
 class InterfaceTables:
     """One system behind interface tables."""
 
-    def __init__(self, name: str, database: config.Database) -> None:
+    def __init__(self, name: str, database: groups.Database) -> None:
         self.name = name
         self._engine = open_engine(database, name)
         self._schema = database.schema_name

@@ -110,9 +110,9 @@ def claim(  # noqa: PLR0913
     """Lease entries that wait and are due, the longest due first; no two workers hold the same order.
 
     From here on the wanted version counts as tried. Should its outcome be lost, it is due again when the system has
-    settled.
+    settled since the end of the lease: until then its worker may have called.
     """
-    free = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < now())
+    free = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < in_seconds(-settle_seconds))
     due = (ledger.c.system == system) & _WAITING & ledger.c.parked_reason.is_(None) & (ledger.c.due_at <= now()) & free
     columns = [ledger.c[name] for name in Entry.__dataclass_fields__]
     oldest = select(*columns).where(due).order_by(ledger.c.due_at).limit(limit).with_for_update(skip_locked=True)
@@ -124,12 +124,13 @@ def claim(  # noqa: PLR0913
     return claimed
 
 
-def free_dead(connection: Connection, system: str) -> None:
-    """Free the entries that a process of this machine had claimed when it was killed."""
+def free_dead(connection: Connection, system: str, settle_seconds: float = 0) -> None:
+    """Free the entries that a process of this machine had claimed when it was killed, due when the system settled."""
     here = (ledger.c.system == system) & _WAITING
     held = select(ledger.c.lease_token).where(here, ledger.c.lease_token.is_not(None))
     dead = [token for token in connection.execute(held.distinct()).scalars() if token and is_dead(token)]
-    connection.execute(update(ledger).where(here, ledger.c.lease_token.in_(dead)).values(_NO_LEASE))
+    freed = update(ledger).where(here, ledger.c.lease_token.in_(dead))
+    connection.execute(freed.values(due_at=in_seconds(settle_seconds), **_NO_LEASE))
 
 
 def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
@@ -185,6 +186,7 @@ def record_parked(connection: Connection, system: str, token: str, parked: Seque
         "parked_reason": case((newer, None), else_=batch.c.parked_reason),
         "parked_at": now(),
         "attempt": case((newer, 0), else_=batch.c.attempt),
+        "failing_since": case((newer, None), else_=ledger.c.failing_since),
         "last_error": batch.c.last_error,
         "fingerprint": batch.c.fingerprint,
         "tried_version": batch.c.tried_version,
@@ -250,7 +252,8 @@ def _parked_row(entry: Entry, park: Park) -> dict[str, object]:
         "attempt": park.attempt,
         "last_error": park.error,
         "fingerprint": fingerprint(park.error),
-        "tried_version": entry.wanted_version if park.reason is ParkedReason.UNKNOWN else None,
+        # Doubt from before is not settled by an answer to this version: the system may show one that we do not know.
+        "tried_version": entry.wanted_version if park.reason is ParkedReason.UNKNOWN else entry.tried_version,
     }
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hub.backoff import full_jitter
-from hub.config import Consumer
 from hub.consumers.system import Receipt
 from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, Unreachable
+from hub.groups import Consumer
 
 
 class ParkedReason(StrEnum):

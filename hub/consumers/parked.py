@@ -123,6 +123,9 @@ def replay(connection: Connection, system: str, events: Sequence[Event], bodies:
 def _decided(
     connection: Connection, system: str, order_numbers: Sequence[str], values: dict[str, Any], what: str
 ) -> list[str]:
+    if not order_numbers:
+        return []
+    entries.lock(connection, system, order_numbers)
     here = (ledger.c.system == system) & ledger.c.order_no.in_(sorted(order_numbers))
     parked = update(ledger).where(here, ledger.c.parked_reason.is_not(None)).values(values)
     told = (ledger.c.order_no, ledger.c.wanted_version, ledger.c.wanted_event_id)

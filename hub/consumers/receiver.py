@@ -11,7 +11,7 @@ from threading import Event as Signal
 
 from sqlalchemy import Connection, Engine
 
-from hub import config, logs, metrics
+from hub import groups, logs, metrics
 from hub.bus.port import Bus, Delivery, Subscription
 from hub.consumers import dead_letters, ledger
 from hub.crash_points import reach
@@ -37,7 +37,7 @@ class Taken:
 class Receiver:
     """Takes one queue into the hub's own database and settles it with the bus."""
 
-    def __init__(self, system: str, queue: str, engine: Engine, bus: Bus, settings: config.Consumer) -> None:
+    def __init__(self, system: str, queue: str, engine: Engine, bus: Bus, settings: groups.Consumer) -> None:
         self.system = system
         self.queue = queue
         self._engine = engine

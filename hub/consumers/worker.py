@@ -13,7 +13,7 @@ from threading import Event as Signal
 
 from sqlalchemy import Engine
 
-from hub import clock, config, holder, logs, metrics
+from hub import clock, groups, holder, logs, metrics
 from hub.consumers import gate, ledger, standings
 from hub.consumers.breaker import Breaker, is_storm
 from hub.consumers.gate import Passage
@@ -35,7 +35,7 @@ Looked = Mapping[str, Shown | SystemFailure]
 class Worker:
     """Brings one system to what its ledger wants. Several may work side by side, on any machine."""
 
-    def __init__(self, system: System, engine: Engine, settings: config.Consumer, stop: Signal) -> None:
+    def __init__(self, system: System, engine: Engine, settings: groups.Consumer, stop: Signal) -> None:
         self._system = system
         self._engine = engine
         self._settings = settings
@@ -64,7 +64,7 @@ class Worker:
         with writing(self._engine) as connection:
             if not self._started:
                 gate.begin(connection, name)
-                ledger.free_dead(connection, name)
+                ledger.free_dead(connection, name, policy.settle_seconds)
             passage = gate.enter(connection, name, policy.work_batch, policy)
             entries = (
                 ledger.claim(connection, name, token, passage.most, policy.lease_seconds, policy.settle_seconds)

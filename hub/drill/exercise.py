@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select, text
 
-from hub import config, wiring
+from hub import config, groups, wiring
 from hub.consumers import standings
 from hub.database import open_engine, reading
 from hub.drill.faults import Fault
@@ -126,7 +126,7 @@ def _judge(on: Scene) -> Verdict:
     return Verdict(count, versions, lost, told["doubled"], told["backwards"], parked, abs(dead - on.dead_letters))
 
 
-def journal(database: config.Database) -> Counter[str]:
+def journal(database: groups.Database) -> Counter[str]:
     """What a system's own journal says: versions that took effect twice, and effects that went backwards."""
     engine = open_engine(database, "judge")
     with reading(engine) as connection:

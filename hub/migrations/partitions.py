@@ -7,11 +7,12 @@ ever depends on a partition being there in time.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection, Engine, select, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from hub.database import now, reading, writing
 from hub.errors import DependencyDown, Refused
@@ -25,6 +26,8 @@ _CHILDREN = text(
     "WHERE i.inhparent = CAST(:of AS regclass)"
 )
 _NOT_OWNER = "42501"
+# Since we looked, a row of the day went to the rest, or somebody else made the partition.
+_MEANWHILE = ("23514", "23505", "42P07")
 
 
 def rest(table: str) -> str:
@@ -32,15 +35,15 @@ def rest(table: str) -> str:
     return f"{table}_rest"
 
 
-def make_ahead(engine: Engine, table: str, days: int) -> int:
-    """Make the partitions of today and the next days that are not there; how many.
+def make_ahead(engine: Engine, table: str, days: int) -> tuple[int, str | None]:
+    """Make the partitions of today and the next days that are not there; how many, and why others were put off.
 
-    A day of which rows are in the rest already stays there and leaves row by row.
+    A day of which rows are in the rest already stays there and leaves row by row. Refused for who is not its owner.
     """
     with reading(engine) as connection:
         here, today = set(_children(connection, table)), _today(connection)
     lacking = [day for day in _days(today, days) if _named(table, day) not in here]
-    return sum(_make(engine, table, day) for day in lacking)
+    return _until_locked((_named(table, day), partial(_make, engine, table, day)) for day in lacking)
 
 
 def drop_old(engine: Engine, table: str, days: int) -> tuple[int, str | None]:
@@ -48,14 +51,20 @@ def drop_old(engine: Engine, table: str, days: int) -> tuple[int, str | None]:
     with reading(engine) as connection:
         oldest = _today(connection) - timedelta(days=days)
         due = sorted(name for name in _children(connection, table) if (day := _day_of(name)) and day < oldest)
-    dropped = 0
-    for name in due:
+    try:
+        return _until_locked((name, partial(_drop, engine, name)) for name in due)
+    except Refused as error:
+        return 0, f"{due[0]}: {error}"
+
+
+def _until_locked(steps: Iterable[tuple[str, Callable[[], bool]]]) -> tuple[int, str | None]:
+    done = 0
+    for name, step in steps:
         try:
-            _run(engine, f"DROP TABLE {name}")
+            done += step()
         except DependencyDown as error:
-            return dropped, f"{name}: {error}; the next run tries again"
-        dropped += 1
-    return dropped, None
+            return done, f"{name}: {error}; the next run tries again"
+    return done, None
 
 
 def _make(engine: Engine, table: str, day: date) -> bool:
@@ -65,12 +74,22 @@ def _make(engine: Engine, table: str, day: date) -> bool:
         taken = text(f"SELECT EXISTS (SELECT FROM {rest(table)} WHERE {moment} >= '{begin}' AND {moment} < '{end}')")
         if connection.execute(taken).scalar():
             return False
-    # Made beside and then attached: unlike CREATE ... PARTITION OF, this locks nobody out who writes.
-    _run(
-        engine,
-        f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
-        f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')",
-    )
+    try:
+        # Made beside and then attached: unlike CREATE ... PARTITION OF, this locks nobody out who writes.
+        _run(
+            engine,
+            f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
+            f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')",
+        )
+    except DBAPIError as error:
+        if _code(error) not in _MEANWHILE:
+            raise
+        return False
+    return True
+
+
+def _drop(engine: Engine, name: str) -> bool:
+    _run(engine, f"DROP TABLE {name}")
     return True
 
 
@@ -80,12 +99,16 @@ def _run(engine: Engine, *statements: str) -> None:
             connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}"))
             for statement in statements:
                 connection.execute(text(statement))
-    except ProgrammingError as error:
-        if getattr(error.orig, "pgcode", None) == _NOT_OWNER:
+    except DBAPIError as error:
+        if _code(error) == _NOT_OWNER:
             raise Refused(
                 "only the owner of the tables can make and drop partitions: set HUB_DB__URL to its"
             ) from error
         raise
+
+
+def _code(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "pgcode", None)
 
 
 def _children(connection: Connection, table: str) -> Iterator[str]:

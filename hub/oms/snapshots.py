@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, FromClause, Select, select
 
-from hub.database import batch_of
+from hub.database import Row, batch_of
 from hub.oms import outbox
 from hub.oms.orders import of_rows
 from hub.oms.outbox import Announcement
 from hub.schemas.envelope import Event
-from hub.schemas.order import Change, Order, OrderLine, Status
+from hub.schemas.order import Change, OrderLine, Status
 from hub.tables import order_history, order_lines, orders
 
 _NAMESPACE = uuid.UUID("5d3c8a52-6f0e-4a8e-9a53-3f6f7f1f0b6e")
@@ -28,8 +28,10 @@ def snapshots(connection: Connection, order_numbers: Sequence[str]) -> list[Even
     """The newest event of each order that the OMS has, made again; its id is the same whenever it is made."""
     if not order_numbers:
         return []
-    steps = _steps(connection, order_numbers)
-    return [_snapshot(order, *steps[order.order_no]) for order in _present(connection, order_numbers)]
+    batch = batch_of(connection, orders, [{"order_no": number} for number in sorted(set(order_numbers))])
+    newest = _newest(connection, batch)
+    lines = _lines(connection, batch)
+    return [_snapshot(row, lines[row["order_no"]]) for row in newest]
 
 
 def changed_since(moment: datetime) -> Select[Any]:
@@ -42,28 +44,24 @@ def every_order() -> Select[Any]:
     return select(orders.c.order_no)
 
 
-def _present(connection: Connection, order_numbers: Sequence[str]) -> list[Order]:
-    batch = batch_of(connection, orders, [{"order_no": number} for number in order_numbers])
-    heads = select(*_ORDER).join(batch, orders.c.order_no == batch.c.order_no).order_by(orders.c.order_no)
+def _newest(connection: Connection, batch: FromClause) -> Sequence[Any]:
+    # One statement for order and step: between two of them the order could get its next version.
+    last = (order_history.c.order_no == orders.c.order_no) & (order_history.c.version == orders.c.version)
+    here = select(*_ORDER, *_STEP).join(batch, orders.c.order_no == batch.c.order_no).join(order_history, last)
+    return connection.execute(here.order_by(orders.c.order_no)).mappings().all()
+
+
+def _lines(connection: Connection, batch: FromClause) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
     lines = select(order_lines.c.order_no, *_LINE).join(batch, order_lines.c.order_no == batch.c.order_no)
-    found: dict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(lines.order_by(order_lines.c.order_no, order_lines.c.line_no)).mappings():
         found[row["order_no"]].append({name: row[name] for name in OrderLine.model_fields})
-    return [of_rows(row, found[row["order_no"]]) for row in connection.execute(heads).mappings()]
+    return found
 
 
-def _steps(connection: Connection, order_numbers: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    batch = batch_of(connection, orders, [{"order_no": number} for number in order_numbers])
-    newest = (order_history.c.order_no == orders.c.order_no) & (order_history.c.version == orders.c.version)
-    steps = select(orders.c.order_no, *_STEP).join(batch, orders.c.order_no == batch.c.order_no)
-    rows = connection.execute(steps.join(order_history, newest))
-    return {order_no: tuple(step) for order_no, *step in rows}
-
-
-def _snapshot(  # noqa: PLR0913 - one row of the history
-    order: Order, change: str, before: str, reason: str | None, request_id: str | None, recorded_at: datetime
-) -> Event:
-    previous = Status(before) if before else None
-    announcement = Announcement(order, Change(change), previous, reason, request_id)
+def _snapshot(row: Row, lines: Sequence[Row]) -> Event:
+    order = of_rows({column.name: row[column.name] for column in _ORDER}, lines)
+    previous = Status(row["from_status"]) if row["from_status"] else None
+    announcement = Announcement(order, Change(row["change"]), previous, row["reason"], row["request_id"])
     event_id = str(uuid.uuid5(_NAMESPACE, f"{order.order_no}/{order.version}"))
-    return outbox.event_of(announcement, event_id, recorded_at)
+    return outbox.event_of(announcement, event_id, row["recorded_at"])

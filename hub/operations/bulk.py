@@ -7,7 +7,7 @@ releases them. So it may be killed at any moment, and whoever resumes it goes on
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 
@@ -31,6 +31,9 @@ LONGEST_WAVE_SECONDS = 10
 
 Release = Callable[[Connection, str, Sequence[str]], dict[str, str]]
 """Let a system be brought to these orders, in the caller's transaction. What cannot be, with the reason."""
+
+Begun = Callable[[Connection], object]
+"""Told in the transaction that takes a run over; what it raises leaves the run as it is."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,10 @@ class Wave:
         return len(self.done) + len(self.failed)
 
 
+def nothing(_connection: Connection) -> None:
+    """Nobody wants to know."""
+
+
 class Driver:
     """Carries a run out. One driver at a time has the run's lease."""
 
@@ -73,11 +80,11 @@ class Driver:
         self._pace = pace
         self._stop = stop
 
-    def drive(self, run: Run, told: Callable[[Progress], object]) -> Run:
+    def drive(self, run: Run, told: Callable[[Progress], object], begun: Begun = nothing) -> Run:
         """Release wave after wave; the run as it stands at the end, finished or not, and why."""
-        lease = self._lease(run)
+        lease = self._lease(run, begun)
         try:
-            self._turn(run, State.RUNNING)
+            self._turn(run, run.state, State.RUNNING)
             self._waves(run, lease, told)
         finally:
             with writing(self._engine) as connection:
@@ -89,10 +96,10 @@ class Driver:
         for size in _sizes(self._pace):
             wave = self._wave(run, lease, size)
             if not wave:
-                self._turn(run, State.FINISHED)
+                self._turn(run, State.RUNNING, State.FINISHED)
                 return
             why = self._watched(run, wave, lease, told)
-            if why or self._stop.is_set() or self._state(run) is not State.RUNNING:
+            if why or self._stop.is_set():
                 self._interrupted(run, why)
                 return
 
@@ -100,6 +107,8 @@ class Driver:
         """Orders that are on their way already, from a driver before us, else the next ones, released now."""
         with writing(self._engine) as connection:
             leases.keep(connection, lease, LEASE_SECONDS)
+            if runs.find(connection, run.id, lock=True).state != State.RUNNING:
+                return []
             left = runs.items(connection, run.id, Item.RELEASED)
             chosen = left or runs.items(connection, run.id, Item.WAITING, size)
             if not left:
@@ -114,15 +123,16 @@ class Driver:
         """Wait until the wave is settled; why the run must not go on, if so."""
         pause = len(wave) / self._pace.rate_per_second if self._pace.rate_per_second else 0.0
         not_before, deadline = clock.monotonic() + pause, clock.monotonic() + pause + self._pace.patience_seconds
-        settled = -1
+        failed: dict[str, str] = {}
         while not self._stop.is_set():
-            found = self._look(run, lease)
-            told(Progress(run, self._tally(run)))
-            if found.settled > settled:
-                settled, deadline = found.settled, max(deadline, clock.monotonic() + self._pace.patience_seconds)
-            if too_many := _too_many(found, len(wave), self._pace):
+            found, counts = self._look(run, lease), self._tally(run)
+            told(Progress(run, counts))
+            failed |= found.failed
+            if found.settled:
+                deadline = max(deadline, clock.monotonic() + self._pace.patience_seconds)
+            if too_many := _too_many(failed, len(wave), self._pace):
                 return too_many
-            if not self._on_their_way(run) and clock.monotonic() >= not_before:
+            if not counts[Item.RELEASED] and clock.monotonic() >= not_before:
                 return None
             if clock.monotonic() > deadline:
                 return self._stuck(run)
@@ -147,33 +157,26 @@ class Driver:
 
     def _interrupted(self, run: Run, why: str | None) -> None:
         if why:
-            self._turn(run, State.STOPPED, why)
-        elif self._stop.is_set():
-            self._turn(run, State.PAUSED, f"interrupted; hub bulk resume {run.id} goes on")
-
-    def _on_their_way(self, run: Run) -> bool:
-        with reading(self._engine) as connection:
-            return bool(runs.items(connection, run.id, Item.RELEASED, 1))
+            self._turn(run, State.RUNNING, State.STOPPED, why)
+        else:
+            self._turn(run, State.RUNNING, State.PAUSED, f"interrupted; hub bulk resume {run.id} goes on")
 
     def _tally(self, run: Run) -> dict[str, int]:
         with reading(self._engine) as connection:
             return runs.tally(connection, run.id)
 
-    def _state(self, run: Run) -> State:
-        with reading(self._engine) as connection:
-            return State(runs.find(connection, run.id).state)
-
-    def _turn(self, run: Run, state: State, said: str | None = None) -> None:
+    def _turn(self, run: Run, before: str, state: State, said: str | None = None) -> None:
         with writing(self._engine) as connection:
-            runs.turn(connection, run.id, state, said)
+            runs.turn(connection, run.id, before, state, said)
 
-    def _lease(self, run: Run) -> Lease:
+    def _lease(self, run: Run, begun: Begun) -> Lease:
         name = f"bulk/{run.id}"
         with writing(self._engine) as connection:
             leases.free_dead(connection, name)
             lease = leases.take(connection, name, holder.me(), LEASE_SECONDS)
-        if lease is None:
-            raise Refused(f"bulk run {run.id} is being carried out by another process; see hub bulk show {run.id}")
+            if lease is None:
+                raise Refused(f"bulk run {run.id} is being carried out by another process; see hub bulk show {run.id}")
+            begun(connection)
         return lease
 
 
@@ -182,11 +185,11 @@ def _sizes(pace: Pace) -> Iterator[int]:
     return (min(size, most) for size in chain(pace.ramp, repeat(pace.ramp[-1])))
 
 
-def _too_many(found: Wave, size: int, pace: Pace) -> str | None:
-    if not found.failed or len(found.failed) <= pace.most_failed * size:
+def _too_many(failed: Mapping[str, str], size: int, pace: Pace) -> str | None:
+    if len(failed) <= pace.most_failed * size:
         return None
-    order_no, error = next(iter(found.failed.items()))
-    return f"{len(found.failed)} of {size} orders failed again, {order_no} with: {error}"
+    order_no, error = next(iter(failed.items()))
+    return f"{len(failed)} of {size} orders failed again, {order_no} with: {error}"
 
 
 def _standing(connection: Connection, system: str, order_numbers: Sequence[str]) -> Wave:

@@ -9,12 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
+from threading import Event
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Delete, Engine, Table, column, delete, literal_column, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Delete,
+    Engine,
+    Table,
+    TableClause,
+    column,
+    delete,
+    literal_column,
+    select,
+)
 from sqlalchemy import table as named
 
-from hub import config, holder
+from hub import groups, holder
 from hub.audit import verbs as audit
 from hub.audit.verbs import Operator
 from hub.crash_points import reach
@@ -49,22 +63,36 @@ class _Rule:
     days: int
 
 
-def run(engine: Engine, retention: config.Retention, by: Operator, told: Callable[[Kept], object]) -> list[Kept]:
-    """Everything once; one process at a time. Refused where another one is at it."""
-    lease = _lease(engine)
+@dataclass(frozen=True)
+class _Work:
+    engine: Engine
+    lease: Lease
+    retention: groups.Retention
+    stop: Event
+
+
+def run(
+    engine: Engine,
+    retention: groups.Retention,
+    by: Operator,
+    told: Callable[[Kept], object],
+    stop: Event | None = None,
+) -> list[Kept]:
+    """Everything once; one process at a time. Refused where another one is at it. Told to stop, it ends half-way."""
+    work = _Work(engine, _lease(engine), retention, stop or Event())
     try:
         kept = []
         for rule in _rules(retention):
-            kept.append(_keep(engine, lease, rule, retention))
+            kept.append(_keep(work, rule))
             told(kept[-1])
         _record(engine, by, kept)
     finally:
         with writing(engine) as connection:
-            leases.release(connection, lease)
+            leases.release(connection, work.lease)
     return kept
 
 
-def _rules(retention: config.Retention) -> Iterator[_Rule]:
+def _rules(retention: groups.Retention) -> Iterator[_Rule]:
     yield _Rule(outbox_archive, outbox_archive.c.published_at, retention.archive_days)
     yield _Rule(journal, journal.c.recorded_at, retention.journal_days)
     yield _Rule(requests, requests.c.recorded_at, retention.requests_days)
@@ -72,42 +100,50 @@ def _rules(retention: config.Retention) -> Iterator[_Rule]:
     yield _Rule(bulk_runs, bulk_runs.c.changed_at, FINISHED_RUNS_DAYS)
 
 
-def _keep(engine: Engine, lease: Lease, rule: _Rule, retention: config.Retention) -> Kept:
-    name = rule.table.name
-    by_days = name in PARTITIONED and is_postgres(engine)
-    made = partitions.make_ahead(engine, name, retention.ahead_days) if by_days else 0
-    dropped, put_off = partitions.drop_old(engine, name, rule.days) if by_days else (0, None)
-    deleted = sum(_batches(engine, lease, rule, retention.batch))
+def _keep(work: _Work, rule: _Rule) -> Kept:
+    made, dropped, put_off = _days(work, rule) if _by_days(work.engine, rule.table) else (0, 0, None)
+    deleted = sum(_batches(work, partial(_oldest, rule=rule)))
     if rule.table is bulk_runs:
-        _delete_orphans(engine)
-    return Kept(name, rule.days, made, dropped, deleted, put_off)
+        sum(_batches(work, _orphans))
+    return Kept(rule.table.name, rule.days, made, dropped, deleted, put_off)
 
 
-def _batches(engine: Engine, lease: Lease, rule: _Rule, size: int) -> Iterator[int]:
+def _days(work: _Work, rule: _Rule) -> tuple[int, int, str | None]:
+    made, put_off = partitions.make_ahead(work.engine, rule.table.name, work.retention.ahead_days)
+    if put_off:
+        return made, 0, put_off
+    return made, *partitions.drop_old(work.engine, rule.table.name, rule.days)
+
+
+def _batches(work: _Work, deletion: Callable[[Connection, int], Delete]) -> Iterator[int]:
     """Rows deleted, a batch in each transaction, so that nobody waits for long."""
-    deleted = size
-    while deleted == size:
-        with writing(engine) as connection:
-            leases.keep(connection, lease, LEASE_SECONDS)
-            deleted = connection.execute(_oldest(connection, rule, size)).rowcount
+    size = deleted = work.retention.batch
+    while deleted == size and not work.stop.is_set():
+        with writing(work.engine) as connection:
+            leases.keep(connection, work.lease, LEASE_SECONDS)
+            deleted = connection.execute(deletion(connection, size)).rowcount
         reach("maintenance.deleted")
         yield deleted
 
 
-def _oldest(connection: Connection, rule: _Rule, size: int) -> Delete:
+def _oldest(connection: Connection, size: int, rule: _Rule) -> Delete:
     # Of a table that leaves by days only what is in no day's partition is deleted row by row.
-    name = rule.table.name
-    by_days = name in PARTITIONED and is_postgres(connection)
+    name = partitions.rest(rule.table.name) if _by_days(connection, rule.table) else rule.table.name
     moment = column(rule.moment.name, UtcTime())
-    here = named(partitions.rest(name) if by_days else name, moment)
+    return _some(connection, named(name, moment), moment < in_seconds(-rule.days * 86_400), size)
+
+
+def _orphans(connection: Connection, size: int) -> Delete:
+    return _some(connection, bulk_items, bulk_items.c.run.not_in(select(bulk_runs.c.id)), size)
+
+
+def _some(connection: Connection, here: TableClause, which: ColumnElement[bool], size: int) -> Delete:
     address: ColumnElement[Any] = literal_column("ctid" if is_postgres(connection) else "rowid")
-    old = select(address).select_from(here).where(moment < in_seconds(-rule.days * 86_400)).limit(size)
-    return delete(here).where(address.in_(old))
+    return delete(here).where(address.in_(select(address).select_from(here).where(which).limit(size)))
 
 
-def _delete_orphans(engine: Engine) -> None:
-    with writing(engine) as connection:
-        connection.execute(delete(bulk_items).where(bulk_items.c.run.not_in(select(bulk_runs.c.id))))
+def _by_days(on: Engine | Connection, table: Table) -> bool:
+    return table.name in PARTITIONED and is_postgres(on)
 
 
 def _record(engine: Engine, by: Operator, kept: list[Kept]) -> None:

@@ -76,9 +76,10 @@ def create(  # noqa: PLR0913 - each is a column
     return find(connection, run)
 
 
-def find(connection: Connection, run: int) -> Run:
-    """A run by its number; NotFound where there is none."""
-    row = connection.execute(select(bulk_runs).where(bulk_runs.c.id == run)).one_or_none()
+def find(connection: Connection, run: int, lock: bool = False) -> Run:
+    """A run by its number; NotFound where there is none. Under a lock, its state stays until the transaction ends."""
+    query = select(bulk_runs).where(bulk_runs.c.id == run)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise NotFound(f"there is no bulk run {run}; see hub bulk list")
     return Run(*row)
@@ -117,7 +118,8 @@ def move(connection: Connection, run: int, order_numbers: Sequence[str], state: 
         connection.execute(update(bulk_items).where(here).values(state=state, said=said))
 
 
-def turn(connection: Connection, run: int, state: State, said: str | None = None) -> None:
-    """The run itself goes to another state."""
+def turn(connection: Connection, run: int, before: str, state: State, said: str | None = None) -> None:
+    """The run itself goes from one state to another; nothing happens where somebody else has turned it meanwhile."""
     values = {"state": state, "said": said, "changed_at": now()}
-    connection.execute(update(bulk_runs).where(bulk_runs.c.id == run).values(values))
+    here = (bulk_runs.c.id == run) & (bulk_runs.c.state == before)
+    connection.execute(update(bulk_runs).where(here).values(values))

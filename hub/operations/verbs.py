@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Engine, Select
 from hub.audit import verbs as audit
 from hub.audit.verbs import Operator
 from hub.consumers import gate, parked
+from hub.consumers.parked import Filter
 from hub.database import writing
-from hub.errors import NotFound
+from hub.errors import NotFound, Refused
 from hub.oms.snapshots import snapshots
 from hub.operations import runs
 from hub.operations.bulk import Release
@@ -44,8 +45,7 @@ def skip(engine: Engine, by: Operator, system: str, order_numbers: Sequence[str]
 def supersede(engine: Engine, by: Operator, system: str, order_numbers: Sequence[str], reason: str) -> list[str]:
     """Put the OMS's present state in the place of what is parked, and try that."""
     with writing(engine) as connection:
-        waiting = [number for number in order_numbers if _is_parked(connection, system, number)]
-        _all_of(waiting, order_numbers, system)
+        check_parked(connection, system, order_numbers)
         refused = bring(connection, system, order_numbers)
         if refused:
             raise NotFound("; ".join(f"{number}: {why}" for number, why in sorted(refused.items())))
@@ -54,6 +54,12 @@ def supersede(engine: Engine, by: Operator, system: str, order_numbers: Sequence
             connection, by, "parked.supersede", _subject(system, order_numbers), reason=reason, details=details
         )
     return sorted(order_numbers)
+
+
+def check_parked(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
+    """NotFound, with those that are not, unless all of these orders are parked."""
+    found = parked.listed(connection, Filter(system, order_numbers=tuple(order_numbers)), len(order_numbers))
+    _all_of([row["order_no"] for row in found], order_numbers, system)
 
 
 def begin(  # noqa: PLR0913 - who, what, where, which and why
@@ -73,11 +79,20 @@ def begin(  # noqa: PLR0913 - who, what, where, which and why
     return run
 
 
+def go_on(connection: Connection, by: Operator, run: Run, reason: str | None) -> None:
+    """Note, in the transaction that takes the run over, who goes on with it; Refused where there is nothing left."""
+    if run.state == State.FINISHED:
+        raise Refused(f"bulk run {run.id} is finished already")
+    audit.record(connection, by, "bulk.resume", f"{run.system} run {run.id}", reason=reason)
+
+
 def cancel(engine: Engine, by: Operator, run_id: int, reason: str | None) -> Run:
     """Let a run release nothing more; what is released already goes its way."""
     with writing(engine) as connection:
-        run = runs.find(connection, run_id)
-        runs.turn(connection, run_id, State.CANCELLED, f"cancelled by {by.actor}")
+        run = runs.find(connection, run_id, lock=True)
+        if run.state in (State.FINISHED, State.CANCELLED):
+            raise Refused(f"bulk run {run_id} is {run.state} already")
+        runs.turn(connection, run_id, run.state, State.CANCELLED, f"cancelled by {by.actor}")
         audit.record(connection, by, "bulk.cancel", f"{run.system} run {run_id}", reason=reason)
         return runs.find(connection, run_id)
 
@@ -116,11 +131,6 @@ def bring(connection: Connection, system: str, order_numbers: Sequence[str]) -> 
 def _free(connection: Connection, system: str, order_numbers: Sequence[str]) -> dict[str, str]:
     freed = parked.free(connection, system, order_numbers)
     return dict.fromkeys(set(order_numbers) - set(freed), "not parked any more")
-
-
-def _is_parked(connection: Connection, system: str, order_no: str) -> bool:
-    entry = parked.entry(connection, system, order_no)
-    return entry is not None and entry["parked_reason"] is not None
 
 
 def _all_of(found: Sequence[str], asked: Sequence[str], system: str) -> None:

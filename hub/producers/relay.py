@@ -13,7 +13,7 @@ from itertools import islice
 
 from sqlalchemy import Connection, Engine
 
-from hub import clock, config, holder, logs, metrics
+from hub import clock, groups, holder, logs, metrics
 from hub.bus.port import Bus, Fate, Message, Publisher
 from hub.crash_points import reach
 from hub.database import reading, writing
@@ -32,7 +32,7 @@ _log = logs.get("relay")
 class Relay:
     """Forwards the events of the shards whose leases it holds; takes a free one more from time to time."""
 
-    def __init__(self, engine: Engine, bus: Bus, settings: config.Relay) -> None:
+    def __init__(self, engine: Engine, bus: Bus, settings: groups.Relay) -> None:
         self._engine = engine
         self._bus = bus
         self._settings = settings

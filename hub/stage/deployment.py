@@ -17,7 +17,7 @@ import httpx2
 from sqlalchemy import Engine, text
 from sqlalchemy.schema import DropSchema
 
-from hub import clock, config, migrations, wiring
+from hub import clock, config, groups, migrations, wiring
 from hub.database import is_postgres, open_engine, writing
 from hub.errors import DependencyDown, HubError
 from hub.oms import tokens
@@ -70,7 +70,7 @@ def stage(db: str | None, bus: str | None, make_parts: Parts, **overrides: Any) 
 
 
 @contextmanager
-def down(database: config.Database) -> Iterator[None]:
+def down(database: groups.Database) -> Iterator[None]:
     """A system whose tables are locked by somebody else: whoever writes there waits in vain."""
     engine = open_engine(database, "stage")
     with writing(engine) as connection:

@@ -9,16 +9,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pika
 import pytest
+from sqlalchemy import text
 
-from hub.bus.port import Bus, Fate, Message, Subscription
-from hub.bus.topology import Queue, Topology
+from hub.bus import embedded
+from hub.bus.port import Bus, Delivery, Fate, Message, Subscription
+from hub.bus.topology import DELIVERY_LIMIT, Queue, Topology
 from hub.config import Settings
+from hub.database import writing
 from hub.errors import BusLost, BusRefused
 from hub.wiring import bus_of
 from tests.nodes.rabbitmq import RabbitNode
@@ -60,6 +63,7 @@ BODIES = {
     "nothing": b"",
 }
 HEADERS = {"cloudEvents_id": "e-1", "cloudEvents_subject": "SO-1", "note": "已付款 🧧", "empty": ""}
+UNHARMED = [("m-2", False), ("m-3", False)]
 
 
 def test_declaring_again_changes_nothing_and_loses_nothing(bus: Bus) -> None:
@@ -261,6 +265,44 @@ def test_what_one_subscriber_settles_leaves_the_others_share_alone(bus: Bus) -> 
     assert sorted(rest + ids(theirs)) == sorted(f"m-{number}" for number in range(30))
 
 
+@pytest.mark.usefixtures("bus")
+def test_what_is_delivered_too_often_ends_among_the_dead_as_it_was_sent(bus_settings: Settings) -> None:
+    sent = Message("m-1", PAID, BODIES["every byte"], "com.orderhub.order.paid.v1", HEADERS)
+    with one_at_a_time(bus_settings) as bus:
+        publish(bus, [sent, message(2), message(3)])
+        for _ in range(DELIVERY_LIMIT + 1):
+            assert ids(given_back(bus, "q.all")) == ["m-1"]
+        with subscribed(bus, "q.all.dead") as dead:
+            buried = drain(dead, 1)[0]
+            assert dead.receive(10, 0.3) == []
+        assert (buried.message_id, buried.body, buried.redelivered) == ("m-1", sent.body, False)
+        assert buried.headers.items() >= HEADERS.items()
+        with subscribed(bus) as subscription:
+            assert [(each.message_id, each.redelivered) for each in drain(subscription, 2)] == UNHARMED
+            assert subscription.receive(10, 0.3) == []
+        assert bus.depths(TWO_QUEUES) == {"q.all": 0, "q.paid": 3}
+
+
+@pytest.mark.usefixtures("bus")
+def test_what_is_delivered_as_often_as_is_allowed_stays(bus_settings: Settings) -> None:
+    with one_at_a_time(bus_settings) as bus:
+        publish(bus, [message(1)])
+        for _ in range(DELIVERY_LIMIT):
+            assert ids(given_back(bus, "q.all")) == ["m-1"]
+        with subscribed(bus) as subscription:
+            assert ids(drain(subscription, 1)) == ["m-1"]
+
+
+@pytest.mark.usefixtures("bus")
+def test_what_is_among_the_dead_stays_there_however_often_it_is_looked_at(bus_settings: Settings) -> None:
+    with one_at_a_time(bus_settings) as bus:
+        publish(bus, [message(1)])
+        for _ in range(DELIVERY_LIMIT + 1):
+            assert ids(given_back(bus, "q.all")) == ["m-1"]
+        for _ in range(DELIVERY_LIMIT + 2):
+            assert ids(given_back(bus, "q.all.dead")) == ["m-1"]
+
+
 def test_receive_waits_for_the_first_and_no_longer_than_told(bus: Bus) -> None:
     with subscribed(bus) as subscription:
         began = time.monotonic()
@@ -366,6 +408,30 @@ def test_the_bus_outlives_the_process_that_filled_it(bus: Bus, bus_settings: Set
         assert ids(drain(subscription, 1)) == ["m-1"]
 
 
+@pytest.mark.parametrize("bus_settings", ["embedded"], indirect=True)
+def test_what_outlives_the_lease_of_its_reader_too_often_ends_among_the_dead(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who hangs, or died in another container, gives nothing back: its lease runs out."""
+    monkeypatch.setattr(embedded, "LEASE_SECONDS", 0.01)
+    publish(bus, [message(1)])
+    with ExitStack() as hanging:
+        for _ in range(DELIVERY_LIMIT + 1):
+            assert ids(hold(hanging.enter_context(subscribed(bus)), 1)) == ["m-1"]
+            time.sleep(0.02)
+        assert hanging.enter_context(subscribed(bus)).receive(1, 0.2) == []
+        assert ids(drain(hanging.enter_context(subscribed(bus, "q.all.dead")), 1)) == ["m-1"]
+
+
+@pytest.mark.parametrize("bus_settings", ["embedded"], indirect=True)
+def test_what_is_delivered_too_often_stays_where_there_is_no_place_for_the_dead(bus: Bus) -> None:
+    publish(bus, [message(1)])
+    with writing(bus._engine) as connection:
+        connection.execute(text("DELETE FROM bus_bindings WHERE queue = 'q.all.dead'"))
+    for _ in range(DELIVERY_LIMIT + 3):
+        assert ids(given_back(bus, "q.all")) == ["m-1"]
+
+
 def test_a_full_queue_refuses_and_nothing_refused_is_called_confirmed(rabbit_node: RabbitNode, rabbit_url: str) -> None:
     vhost = urlsplit(rabbit_url).path[1:]
     keys = [PAID if number % 2 else CREATED for number in range(1000)]
@@ -400,6 +466,20 @@ def publish(bus: Bus, messages: list[Message]) -> list[Fate]:
 def subscribed(bus: Bus, queue: str = "q.all") -> Iterator[Subscription]:
     with closing(bus.subscribe(queue)) as subscription:
         yield subscription
+
+
+@contextmanager
+def one_at_a_time(given: Settings) -> Iterator[Bus]:
+    """The same bus, which hands over nothing more before the last is settled."""
+    alone = settings(HUB_BUS__URL=given.bus_url, HUB_BUS__PREFETCH="1", HUB_CONSUMER__RECEIVE_BATCH="1")
+    with bus_of(alone, "test") as bus:
+        yield bus
+
+
+def given_back(bus: Bus, queue: str) -> list[Delivery]:
+    """What a reader gets that ends without settling it."""
+    with subscribed(bus, queue) as subscription:
+        return hold(subscription, 1)
 
 
 def everything_in(bus: Bus, queue: str) -> set[str]:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,24 +26,30 @@ from hub import clock, holder, migrations
 from hub.bus.port import Delivery
 from hub.consumers import dead_letters, ledger, standings
 from hub.consumers.ledger import Entry
-from hub.consumers.outcome import Done, Park, ParkedReason, Retry
+from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint
 from hub.consumers.standings import Standing
 from hub.consumers.system import Receipt
-from hub.database import in_seconds, reading, writing
+from hub.database import in_seconds, now, reading, writing
 from hub.errors import Undecodable
 from hub.schemas.envelope import Event
 from hub.schemas.registry import decode
-from hub.tables import dead_letters, journal, metadata
+from hub.tables import dead_letters as letters
+from hub.tables import journal, metadata
 from hub.tables import ledger as entries
 from tests.builders import make_body
-from tests.support import count, delivery_of, engine_on, event_at
+from tests.support import count, delivery_of, engine_on, event_at, eventually
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = [f"SO-{number:03}" for number in range(100)]
 REJECTED = Park(ParkedReason.REJECTED, 1, "receiver_phone: too long")
 GAVE_UP = Park(ParkedReason.GAVE_UP, 8, "no clear answer")
+UNKNOWN = Park(ParkedReason.UNKNOWN, 8, "no answer within 5 s")
 NO_EVENT = Delivery(7, "m-1", "order.paid.jd", b"\xff\xfe no event \x00", {"note": "已付款"}, redelivered=False)
 NOT_JSON = Undecodable("not_json", "body is not a JSON object")
+TOO_OFTEN = Undecodable("delivered_too_often", "the bus gave up")
+
+# Names a holder of this machine that is no more.
+SAY_WHO_AND_END = "from hub import holder; print(holder.me())"
 
 
 class TestWanting:
@@ -154,10 +160,8 @@ class TestClaiming:
         assert (rows(engine), traced(engine)) == before
 
     def test_what_a_killed_process_held_is_free_at_once_and_what_a_living_holds_is_not(self, engine: Engine) -> None:
-        command = [sys.executable, "-c", "from hub import holder; print(holder.me())"]
-        dead = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         for number, whose in (
-            ("SO-1", f"{dead}.1f.0"),
+            ("SO-1", f"{somebody_dead()}.1f.0"),
             ("SO-2", f"{holder.me()}.1f.0"),
             ("SO-3", "elsewhere.7.1.1f.0"),
         ):
@@ -265,8 +269,165 @@ class TestRecording:
             connection.execute(update(entries).values(applied_version=3))
 
 
+class TestDoubt:
+    """A version that was handed to the system and whose outcome nobody recorded: `tried_version`."""
+
+    def test_what_is_claimed_counts_as_tried_from_then_on(self, engine: Engine) -> None:
+        wanted(engine, event_at(3))
+        assert shown(engine)["tried_version"] is None
+        entry = claimed(engine, "a")[0]
+        assert (entry.tried_version, entry.in_doubt) == (None, False)
+        assert shown(engine)["tried_version"] == 3
+
+    @pytest.mark.parametrize("outcome", ["done", "retry", "rejected", "gave_up"])
+    def test_an_outcome_that_is_known_leaves_no_doubt(self, engine: Engine, outcome: str) -> None:
+        wanted(engine, event_at(1))
+        record(engine, "a", claimed(engine, "a"), outcome)
+        assert shown(engine)["tried_version"] is None
+
+    @pytest.mark.parametrize("outcome", ["unanswered", "unknown"])
+    def test_an_outcome_that_nobody_knows_leaves_it_in_doubt(self, engine: Engine, outcome: str) -> None:
+        wanted(engine, event_at(2))
+        record(engine, "a", claimed(engine, "a"), outcome)
+        assert shown(engine)["tried_version"] == 2
+
+    def test_a_claim_whose_record_a_crash_took_is_in_doubt(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        crash(engine)
+        wanted(engine, event_at(3))
+        entry = claimed(engine, "b")[0]
+        assert (entry.in_doubt, entry.tried_version, entry.wanted_version) == (True, 1, 3)
+
+    def test_it_stays_in_doubt_as_long_as_the_system_does_not_say(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        crash(engine)
+        for _ in range(3):
+            retried(engine, "b", claimed(engine, "b"), after_seconds=-1, in_doubt=True)
+        assert claimed(engine, "c")[0].tried_version == 1
+
+    @pytest.mark.parametrize("outcome", ["rejected", "gave_up"])
+    def test_putting_it_aside_settles_no_doubt_there_was_before(self, engine: Engine, outcome: str) -> None:
+        """The system may show a version that the ledger has not: whoever tries next must be told so."""
+        wanted(engine, event_at(1))
+        crash(engine)
+        wanted(engine, event_at(2))
+        record(engine, "b", claimed(engine, "b"), outcome)
+        assert shown(engine)["tried_version"] is not None
+
+    def test_once_it_is_done_there_is_no_doubt_left(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        crash(engine)
+        done(engine, "b", claimed(engine, "b"), found=1)
+        wanted(engine, event_at(2))
+        assert not claimed(engine, "c")[0].in_doubt
+
+    def test_a_late_holder_settles_no_doubt(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        late = claimed(engine, "a", lease_seconds=-1)
+        assert claimed(engine, "b")[0].in_doubt
+        for outcome in ("done", "retry", "rejected"):
+            record(engine, "a", late, outcome)
+        assert shown(engine)["tried_version"] == 1
+
+    def test_a_newer_version_waits_until_the_system_has_settled(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"), after_seconds=1, in_doubt=True)
+        wanted(engine, event_at(2))
+        assert claimed(engine, "b") == []
+        assert eventually(lambda: claimed(engine, "b"))
+        assert (shown(engine)["wanted_version"], shown(engine)["lease_token"]) == (2, "b")
+
+    def test_a_newer_version_does_not_bring_a_crashed_claim_forward(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        claimed(engine, "a", lease_seconds=-1, settle_seconds=600)
+        wanted(engine, event_at(2))
+        assert claimed(engine, "b", settle_seconds=600) == []
+
+    def test_a_claim_that_nobody_recorded_settles_from_the_end_of_its_lease(self, engine: Engine) -> None:
+        """Its worker may have called the system at the very last moment."""
+        wanted(engine, event_at(1))
+        claimed(engine, "a", lease_seconds=0.5, settle_seconds=1)
+        time.sleep(1.1)
+        assert claimed(engine, "b", settle_seconds=1) == []
+        assert eventually(lambda: claimed(engine, "b", settle_seconds=1))
+
+    def test_a_claim_of_a_killed_process_settles_from_the_moment_it_is_found(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        claimed(engine, f"{somebody_dead()}.1f.0", settle_seconds=0.1)
+        time.sleep(0.2)
+        with writing(engine) as connection:
+            ledger.free_dead(connection, "erp", 1)
+        assert claimed(engine, "b", settle_seconds=1) == []
+        assert eventually(lambda: claimed(engine, "b", settle_seconds=1))
+
+    def test_what_is_done_in_time_waits_for_nothing(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        first = claimed(engine, "a", settle_seconds=600)
+        wanted(engine, event_at(2))
+        done(engine, "a", first)
+        assert [entry.wanted_version for entry in claimed(engine, "b", settle_seconds=600)] == [2]
+
+
+class TestFailing:
+    def test_it_is_failing_since_the_first_try_that_was_charged(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        for attempt in (1, 2, 2, 3):
+            batch = claimed(engine, "a")
+            retried(engine, "a", batch, after_seconds=-1, attempt=attempt)
+        first = shown(engine)["failing_since"]
+        assert batch[0].failing_since == first
+        with reading(engine) as connection:
+            assert first <= connection.execute(select(now())).scalar_one()
+
+    def test_an_outage_that_is_charged_to_nobody_is_no_failing(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        for _ in range(2):
+            retried(engine, "a", claimed(engine, "a"), after_seconds=-1, attempt=0)
+        assert shown(engine)["failing_since"] is None
+        assert shown(engine)["last_error"] == "no answer"
+
+    def test_success_ends_the_failing(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"), after_seconds=-1, attempt=2)
+        done(engine, "b", claimed(engine, "b"))
+        row = shown(engine)
+        assert (row["failing_since"], row["fingerprint"], row["last_error"]) == (None, None, None)
+
+    def test_an_error_is_kept_with_its_kind(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"))
+        assert (shown(engine)["last_error"], shown(engine)["fingerprint"]) == ("no answer", fingerprint("no answer"))
+
+
+class TestRepairing:
+    @pytest.mark.parametrize(("found", "repairs"), [(0, 1), (1, 1), (2, 0), (3, 0)])
+    def test_a_version_that_had_to_be_written_again_is_counted(self, engine: Engine, found: int, repairs: int) -> None:
+        wanted(engine, event_at(2))
+        done(engine, "a", claimed(engine, "a"))
+        before = standing(engine)
+        wanted_again(engine, event_at(2))
+        done(engine, "b", claimed(engine, "b"), found=found)
+        row = shown(engine)
+        assert (row["repairs"], row["effects"], row["wanted_body"]) == (repairs, 1, None)
+        assert standing(engine) == before
+
+    def test_repairs_add_up(self, engine: Engine) -> None:
+        wanted(engine, event_at(2))
+        done(engine, "a", claimed(engine, "a"))
+        for _ in range(3):
+            wanted_again(engine, event_at(2))
+            done(engine, "b", claimed(engine, "b"), found=0)
+        assert shown(engine)["repairs"] == 3
+
+    def test_a_version_that_is_applied_for_the_first_time_is_no_repair(self, engine: Engine) -> None:
+        for version in (1, 2):
+            wanted(engine, event_at(version))
+            done(engine, "a", claimed(engine, "a"), found=0)
+        assert (shown(engine)["repairs"], shown(engine)["effects"]) == (0, 2)
+
+
 class TestParking:
-    @pytest.mark.parametrize("park", [REJECTED, GAVE_UP])
+    @pytest.mark.parametrize("park", [REJECTED, GAVE_UP, UNKNOWN], ids=lambda park: park.reason)
     def test_a_parked_order_is_left_alone_and_counted(self, engine: Engine, park: Park) -> None:
         wanted(engine, event_at(3), event_at(1, "SO-2"))
         parked(engine, "a", [entry for entry in claimed(engine, "a") if entry.order_no == "SO-1"], park)
@@ -281,12 +442,38 @@ class TestParking:
         wanted(engine, event_at(2))
         assert [(entry.wanted_version, entry.attempt) for entry in claimed(engine, "b")] == [(2, 0)]
 
-    def test_a_newer_version_does_not_free_an_order_that_was_given_up(self, engine: Engine) -> None:
+    @pytest.mark.parametrize("park", [GAVE_UP, UNKNOWN], ids=lambda park: park.reason)
+    def test_a_newer_version_does_not_free_an_order_of_which_nobody_knows_why(self, engine: Engine, park: Park) -> None:
         wanted(engine, event_at(1))
-        parked(engine, "a", claimed(engine, "a"), GAVE_UP)
+        parked(engine, "a", claimed(engine, "a"), park)
         wanted(engine, event_at(2))
         assert claimed(engine, "b") == []
         assert standing(engine) == Standing(wanted=2, parked=2)
+        assert (shown(engine)["wanted_version"], shown(engine)["attempt"]) == (2, 8)
+
+    def test_a_newer_version_that_came_meanwhile_starts_a_count_of_its_own(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"), after_seconds=-1, attempt=7)
+        batch = claimed(engine, "b")
+        wanted(engine, event_at(2))
+        parked(engine, "b", batch, GAVE_UP)
+        entry = claimed(engine, "c")[0]
+        assert (entry.wanted_version, entry.attempt, entry.failing_since) == (2, 0, None)
+
+    def test_an_order_that_is_freed_has_not_been_failing_before(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"), after_seconds=-1, attempt=1)
+        parked(engine, "b", claimed(engine, "b"), REJECTED)
+        wanted(engine, event_at(2))
+        entry = claimed(engine, "c")[0]
+        assert (entry.wanted_version, entry.attempt, entry.failing_since) == (2, 0, None)
+
+    def test_why_it_was_parked_can_be_counted_by_kind(self, engine: Engine) -> None:
+        wanted(engine, *(event_at(1, number) for number in NUMBERS[:3]))
+        for entry, length in zip(claimed(engine, "a"), (11, 12, 13), strict=True):
+            parked(engine, "a", [entry], Park(ParkedReason.REJECTED, 1, f"receiver_phone: {length} letters"))
+        assert {row["fingerprint"] for row in rows(engine)} == {fingerprint("receiver_phone: 7 letters")}
+        assert all(row["parked_at"] is not None for row in rows(engine))
 
     @pytest.mark.parametrize("version", [1, 2])
     def test_the_rejected_version_itself_and_older_ones_free_nothing(self, engine: Engine, version: int) -> None:
@@ -310,24 +497,39 @@ class TestDeadLetters:
         for _ in range(3):
             keep(engine, NO_EVENT)
         with reading(engine) as connection:
-            row = connection.execute(select(dead_letters)).one()
+            row = connection.execute(select(letters)).one()
         assert base64.b64decode(row.body_base64) == NO_EVENT.body
         assert json.loads(row.headers) == NO_EVENT.headers
         assert (row.queue, row.message_id, row.reason) == ("q.erp", "m-1", "not_json")
+        assert (row.seen, row.state) == (3, "open")
+
+    def test_a_copy_is_counted_where_it_came_and_the_first_word_stands(self, engine: Engine) -> None:
+        keep(engine, NO_EVENT)
+        keep(engine, NO_EVENT, error=TOO_OFTEN)
+        keep(engine, NO_EVENT, queue="q.erp.dead", error=TOO_OFTEN)
+        with reading(engine) as connection:
+            kept = connection.execute(select(letters.c.queue, letters.c.reason, letters.c.seen).order_by(letters.c.id))
+            assert kept.all() == [("q.erp", "not_json", 2), ("q.erp.dead", "delivered_too_often", 1)]
+
+    def test_receivers_that_keep_the_same_at_once_count_it_each(self, engine: Engine) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda _: keep(engine, NO_EVENT), range(12))) == [None] * 12
+        with reading(engine) as connection:
+            assert connection.execute(select(letters.c.seen)).scalars().all() == [12]
 
     def test_each_queue_and_each_body_has_a_dead_letter_of_its_own(self, engine: Engine) -> None:
         keep(engine, NO_EVENT)
         keep(engine, NO_EVENT, queue="q.wms")
         keep(engine, Delivery(8, "m-1", "order.paid.jd", b"other", {}, redelivered=True))
-        assert count(engine, dead_letters) == 3
+        assert count(engine, letters) == 3
 
     def test_names_longer_than_ours_do_no_harm(self, engine: Engine) -> None:
         keep(engine, Delivery(1, "m" * 255, "k" * 255, b"", {"h": "x" * 10_000}, redelivered=False))
-        assert count(engine, dead_letters) == 1
+        assert count(engine, letters) == 1
 
     def test_a_dead_letter_with_an_id_that_no_store_could_keep_is_kept(self, engine: Engine) -> None:
         keep(engine, Delivery(1, "m\x001", "order.paid.jd", b"no event", {}, redelivered=False))
-        assert count(engine, dead_letters) == 1
+        assert count(engine, letters) == 1
 
 
 class Machine(RuleBasedStateMachine):
@@ -389,11 +591,19 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), seconds=st.sampled_from([-1, 600]))
     def fail(self, data: st.DataObject, seconds: int) -> None:
         token, batch = self.taken(self.at_work, data)
-        retried(self.engine, token, batch, after_seconds=seconds)
+        for entry in batch:
+            retried(self.engine, token, [entry], after_seconds=seconds, in_doubt=entry.in_doubt)
         self.give_back(batch)
 
+    @precondition(lambda self: self.answered)
+    @rule(data=st.data())
+    def answer_too_late(self, data: st.DataObject) -> None:
+        token, receipts = self.taken(self.answered, data)
+        retried(self.engine, token, [entry for entry, _ in receipts], after_seconds=-1, in_doubt=True)
+        self.give_back([entry for entry, _ in receipts])
+
     @precondition(lambda self: self.at_work)
-    @rule(data=st.data(), park=st.sampled_from([REJECTED, GAVE_UP]))
+    @rule(data=st.data(), park=st.sampled_from([REJECTED, GAVE_UP, UNKNOWN]))
     def park(self, data: st.DataObject, park: Park) -> None:
         token, batch = self.taken(self.at_work, data)
         parked(self.engine, token, batch, park)
@@ -430,6 +640,11 @@ class Machine(RuleBasedStateMachine):
         for order, version in applied.items():
             assert self.applied.get(order, 0) <= version <= self.shown.get(order, 0)
         self.applied = applied
+
+    @invariant()
+    def what_the_system_shows_and_the_ledger_does_not_know_is_in_doubt(self) -> None:
+        for row in rows(self.engine):
+            assert row["tried_version"] is not None or self.shown.get(row["order_no"], 0) <= row["applied_version"]
 
     def teardown(self) -> None:
         """Given quiet and a person who frees what is parked, the system shows the newest of everything."""
@@ -488,11 +703,33 @@ def wanted(engine: Engine, *events: Event, system: str = "erp") -> int:
         return ledger.want(connection, system, [(event, delivery_of(event)) for event in events])
 
 
+def wanted_again(engine: Engine, event: Event) -> None:
+    """What is applied already is to be brought to the system once more."""
+    values = {"wanted_body": delivery_of(event).body.decode(), "due_at": now()}
+    with writing(engine) as connection:
+        connection.execute(update(entries).where(entries.c.order_no == event.subject).values(values))
+
+
 def claimed(
-    engine: Engine, token: str = "token", limit: int = 100, lease_seconds: float = 60, system: str = "erp"
+    engine: Engine,
+    token: str = "token",
+    limit: int = 100,
+    lease_seconds: float = 60,
+    system: str = "erp",
+    settle_seconds: float = 0,
 ) -> list[Entry]:
     with writing(engine) as connection:
-        return ledger.claim(connection, system, token, limit, lease_seconds)
+        return ledger.claim(connection, system, token, limit, lease_seconds, settle_seconds)
+
+
+def crash(engine: Engine) -> None:
+    """Claim everything that is due and never come back."""
+    assert claimed(engine, "crashed", lease_seconds=-1)
+
+
+def somebody_dead() -> str:
+    command = [sys.executable, "-c", SAY_WHO_AND_END]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def done(
@@ -512,9 +749,16 @@ def done(
         ledger.record_done(connection, "erp", token, outcomes)
 
 
-def retried(engine: Engine, token: str, batch: Sequence[Entry], after_seconds: float = 600, attempt: int = 1) -> None:
+def retried(
+    engine: Engine,
+    token: str,
+    batch: Sequence[Entry],
+    after_seconds: float = 600,
+    attempt: int = 1,
+    in_doubt: bool = False,
+) -> None:
     with writing(engine) as connection:
-        retry = Retry(after_seconds, attempt, "no answer")
+        retry = Retry(after_seconds, attempt, "no answer", in_doubt)
         ledger.record_retry(connection, "erp", token, [(entry, retry) for entry in batch])
 
 
@@ -523,9 +767,21 @@ def parked(engine: Engine, token: str, batch: Sequence[Entry], park: Park = REJE
         ledger.record_parked(connection, "erp", token, [(entry, park) for entry in batch])
 
 
-def keep(engine: Engine, delivery: Delivery, queue: str = "q.erp") -> None:
+def record(engine: Engine, token: str, batch: Sequence[Entry], outcome: str) -> None:
+    recorders: dict[str, Callable[[], None]] = {
+        "done": lambda: done(engine, token, batch),
+        "retry": lambda: retried(engine, token, batch),
+        "unanswered": lambda: retried(engine, token, batch, in_doubt=True),
+        "rejected": lambda: parked(engine, token, batch, REJECTED),
+        "gave_up": lambda: parked(engine, token, batch, GAVE_UP),
+        "unknown": lambda: parked(engine, token, batch, UNKNOWN),
+    }
+    recorders[outcome]()
+
+
+def keep(engine: Engine, delivery: Delivery, queue: str = "q.erp", error: Undecodable = NOT_JSON) -> None:
     with writing(engine) as connection:
-        dead_letters.keep(connection, queue, delivery, NOT_JSON)
+        dead_letters.keep(connection, queue, delivery, error)
 
 
 def standing(engine: Engine, system: str = "erp") -> Standing:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select, text
 
 from hub.config import Database
 from hub.consumers.interface_tables import InterfaceTables, hub_order_lines, hub_orders
-from hub.consumers.system import Receipt, Result, Wanted
+from hub.consumers.system import Receipt, Result, Shown, Wanted
 from hub.database import open_engine, reading, writing
 from hub.errors import DependencyDown, Rejected, Unreachable
 from hub.schemas.facts import facts_of
@@ -194,6 +194,32 @@ def test_facts_are_sorted_as_bytes(system: InterfaceTables) -> None:
     assert [shown.order_no for shown in system.facts()] == sorted(numbers)
 
 
+def test_a_look_tells_the_versions_that_are_shown_in_the_order_of_the_question(system: InterfaceTables) -> None:
+    system.apply([wanted(order_at(4, "SO-2")), wanted(order_at(1, "SO-1"))])
+    system.apply([wanted(order_at(3, "SO-1"))])
+    assert system.look(["SO-2", "SO-9", "SO-1"]) == [Shown(4), Shown(0), Shown(3)]
+
+
+def test_a_look_changes_nothing_and_waits_for_no_writer(system: InterfaceTables, inside: Engine) -> None:
+    system.apply([wanted(order_at(2))])
+    with writing(inside) as connection:
+        connection.execute(hub_orders.update().values(version=3))
+        assert system.look(["SO-1"]) == [Shown(2)]
+    assert system.look(["SO-1"]) == [Shown(3)]
+    assert system.effects() == 2
+
+
+def test_a_look_at_hundreds_of_orders_is_one_question(system: InterfaceTables) -> None:
+    numbers = [f"SO-{number:04}" for number in range(2000)]
+    system.apply([wanted(order_at(2, number)) for number in numbers[::2]])
+    assert system.look(numbers) == [Shown(2), Shown(0)] * 1000
+
+
+def test_what_cannot_be_looked_at_is_unreachable_and_never_shown_as_nothing(system: InterfaceTables) -> None:
+    system.remove()
+    assert [type(each) for each in system.look(["SO-1", "SO-2"])] == [Unreachable, Unreachable]
+
+
 def test_missing_tables_are_unreachable_and_say_what_to_run(database: Database) -> None:
     system = InterfaceTables("erp", database)
     try:
@@ -227,6 +253,7 @@ def test_a_locked_table_is_unreachable_in_time_and_written_afterwards(system: In
 def test_a_database_that_is_not_there_is_unreachable() -> None:
     nowhere = InterfaceTables("erp", Database(url=SecretStr("postgresql://postgres@127.0.0.1:9/none")))
     assert isinstance(nowhere.apply([wanted(order_at(2))])[0], Unreachable)
+    assert isinstance(nowhere.look(["SO-1"])[0], Unreachable)
     nowhere.close()
 
 

@@ -1,14 +1,18 @@
 """Settings come from one mapping, say what is wrong with it, and keep secrets to themselves."""
 
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from hub.config import SYSTEMS, Settings, effective, environment, load, sources, variables
+from hub.config import SYSTEMS, Consumer, Settings, effective, environment, load, sources, variables
+from hub.crash_points import LABELS
 from hub.errors import WrongConfiguration
+
+bug = partial(pytest.mark.xfail, strict=True)
 
 SECRET = "s3cretcanary"
 POSTGRES = f"postgresql://hub:{SECRET}@db.example/hub"
@@ -25,6 +29,11 @@ GIVEN = {
     "HUB_BUS__CONFIRM_SECONDS": "2.5",
     "HUB_RELAY__BATCH": "200",
     "HUB_CONSUMER__ATTEMPTS": "3",
+    "HUB_CONSUMERS__WMS__ATTEMPTS": "12",
+    "HUB_CONSUMERS__WMS__RATE_PER_SECOND": "2.5",
+    "HUB_CONSUMERS__ERP__SETTLE_SECONDS": "0.0",
+    "HUB_RETENTION__JOURNAL_DAYS": "10",
+    "HUB_CRASH_AT": "relay.published:3",
     "HUB_SYSTEMS__CRM__URL": "sqlite:////srv/crm.db",
     "HUB_SYSTEMS__WMS__SCHEMA_NAME": "wms_tables",
     "HUB_SYSTEMS__ERP__POOL_SIZE": "2",
@@ -43,7 +52,21 @@ WRONG = [
     ("HUB_RELAY__LEASE_SECONDS", "0", "greater than 0"),
     ("HUB_RELAY__LEASE_SECONDS", "nan", "finite number"),
     ("HUB_RELAY__SHARDS", "17", "less than or equal to 16"),
+    ("HUB_BUS__ACK_SECONDS", "0", "greater than 0"),
     ("HUB_CONSUMER__ATTEMPTS", "0", "greater than or equal to 1"),
+    ("HUB_CONSUMER__SETTLE_SECONDS", "-1", "greater than or equal to 0"),
+    ("HUB_CONSUMER__RATE_PER_SECOND", "0", "greater than 0"),
+    ("HUB_CONSUMER__RATE_PER_SECOND", "inf", "finite number"),
+    ("HUB_CONSUMERS__WMS__ATTEMPTS", "0", "greater than or equal to 1"),
+    ("HUB_CONSUMERS__CRM__RECEIVE_BATCH", "2001", "less than or equal to 2000"),
+    ("HUB_CONSUMERS__ERP__POLL_SECONDS", "nan", "finite number"),
+    ("HUB_CONSUMERS__KINGDEE__RATE_PER_SECOND", "-2", "greater than 0"),
+    ("HUB_RETENTION__ARCHIVE_DAYS", "0", "greater than or equal to 1"),
+    ("HUB_CRASH_AT", "relay.nowhere", "is no crash point; name one of orders.written, relay.claimed"),
+    ("HUB_CRASH_AT", "relay.claimed:often", "is no crash point"),
+    ("HUB_CRASH_AT", "relay.claimed:-1", "is no crash point"),
+    ("HUB_CRASH_AT", "relay.claimed:1.5", "is no crash point"),
+    ("HUB_CRASH_AT", "relay.claimed:2:3", "is no crash point"),
     ("HUB_API__PORT", "70000", "less than or equal to 65535"),
     ("HUB_LOCALE", "fr", "'en' or 'zh'"),
     ("HUB_LOG__LEVEL", "INFO", "'debug', 'info', 'warning' or 'error'"),
@@ -60,6 +83,46 @@ MISSPELT = [
     ("HUB_LOCAL", "HUB_LOCALE"),
     ("HUB_RELAY__BATCHES", "HUB_RELAY__BATCH"),
     ("HUB_SYSTEMS__CMR__URL", "HUB_SYSTEMS__CRM__URL"),
+    ("HUB_CONSUMERS__WMS__ATTEMPT", "HUB_CONSUMERS__WMS__ATTEMPTS"),
+    ("HUB_CONSUMERS__WSM__ATTEMPTS", "HUB_CONSUMERS__WMS__ATTEMPTS"),
+]
+# what is given -> the variables that are named, those that were given or else those that hold for all
+CONTRADICTIONS = [
+    ({"RELAY__LEASE_SECONDS": "15"}, "RELAY__LEASE_SECONDS must be longer than", "BUS__CONFIRM_SECONDS"),
+    ({"BUS__ACK_SECONDS": "80"}, "BUS__ACK_SECONDS must be more than twice", "DB__STATEMENT_SECONDS and _LOCK_SECONDS"),
+    (
+        {"DB__STATEMENT_SECONDS": "59", "BUS__ACK_SECONDS": "138"},
+        "BUS__ACK_SECONDS must be more than twice",
+        "DB__STATEMENT_SECONDS and _LOCK_SECONDS",
+    ),
+    ({"RETENTION__REQUESTS_DAYS": "29"}, "RETENTION__REQUESTS_DAYS must not be shorter", "RETENTION__ARCHIVE_DAYS"),
+    ({"RETENTION__ARCHIVE_DAYS": "31"}, "RETENTION__REQUESTS_DAYS must not be shorter", "RETENTION__ARCHIVE_DAYS"),
+    ({"BUS__PREFETCH": "499"}, "BUS__PREFETCH must not be smaller than", "CONSUMER__RECEIVE_BATCH"),
+    ({"CONSUMER__RECEIVE_BATCH": "1001"}, "BUS__PREFETCH must not be smaller than", "CONSUMER__RECEIVE_BATCH"),
+    ({"CONSUMERS__WMS__RECEIVE_BATCH": "1001"}, "BUS__PREFETCH must not be", "CONSUMERS__WMS__RECEIVE_BATCH"),
+    ({"SYSTEMS__ERP__STATEMENT_SECONDS": "60"}, "CONSUMER__LEASE_SECONDS must", "SYSTEMS__ERP__STATEMENT_SECONDS"),
+    ({"CONSUMER__LEASE_SECONDS": "30"}, "CONSUMER__LEASE_SECONDS must", "SYSTEMS__CRM__STATEMENT_SECONDS"),
+    ({"CONSUMERS__ERP__LEASE_SECONDS": "30"}, "CONSUMERS__ERP__LEASE_SECONDS must", "SYSTEMS__ERP__STATEMENT_SECONDS"),
+    ({"CONSUMER__GIVE_UP_SECONDS": "300"}, "CONSUMER__BACKOFF_MAX_SECONDS must", "CONSUMER__GIVE_UP_SECONDS"),
+    (
+        {"CONSUMERS__CRM__GIVE_UP_SECONDS": "300"},
+        "CONSUMER__BACKOFF_MAX_SECONDS must be shorter than",
+        "CONSUMERS__CRM__GIVE_UP_SECONDS",
+    ),
+    (
+        {"CONSUMERS__KINGDEE__BACKOFF_MAX_SECONDS": "21600"},
+        "CONSUMERS__KINGDEE__BACKOFF_MAX_SECONDS must be shorter than",
+        "CONSUMER__GIVE_UP_SECONDS",
+    ),
+]
+# Each fits where it stands though it would contradict the other, and what is wrong for all is right for none.
+COMPATIBLE = [
+    {"CONSUMER__RECEIVE_BATCH": "100", "BUS__PREFETCH": "100"},
+    {"CONSUMERS__CRM__RECEIVE_BATCH": "1000", "BUS__PREFETCH": "1000"},
+    {"CONSUMERS__ERP__LEASE_SECONDS": "61", "SYSTEMS__ERP__STATEMENT_SECONDS": "60"},
+    {"CONSUMERS__CRM__LEASE_SECONDS": "6", "SYSTEMS__CRM__STATEMENT_SECONDS": "5"},
+    {"RETENTION__REQUESTS_DAYS": "10", "RETENTION__ARCHIVE_DAYS": "10"},
+    {"BUS__ACK_SECONDS": "80.1"},
 ]
 
 
@@ -228,13 +291,67 @@ def test_settings_made_by_hand_read_no_environment() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"HUB_RELAY__LEASE_SECONDS": "15"}, "HUB_RELAY__LEASE_SECONDS must be longer than HUB_BUS__CONFIRM_SECONDS"),
-        ({"HUB_BUS__PREFETCH": "499"}, "HUB_BUS__PREFETCH must not be smaller than HUB_CONSUMER__RECEIVE_BATCH"),
-        ({"HUB_SYSTEMS__ERP__STATEMENT_SECONDS": "60"}, "longer than HUB_SYSTEMS__ERP__STATEMENT_SECONDS"),
         ({"HUB_DB__URL": ""}, "HUB_DB__URL is empty"),
         ({"HUB_TZ": "Mars/Olympus"}, "is no time zone"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(given: dict[str, str], said: str) -> None:
+def test_settings_that_mean_nothing_are_refused(given: dict[str, str], said: str) -> None:
     with pytest.raises(WrongConfiguration, match=said):
         load(given)
+
+
+@pytest.mark.parametrize(("given", "said", "other"), CONTRADICTIONS)
+def test_settings_that_contradict_each_other_are_refused_by_their_names(
+    given: dict[str, str], said: str, other: str
+) -> None:
+    with pytest.raises(WrongConfiguration) as problem:
+        load({f"HUB_{name}": value for name, value in given.items()})
+    assert str(problem.value).startswith(f"HUB_{said}")
+    assert str(problem.value).endswith(f"HUB_{other}")
+
+
+@pytest.mark.parametrize("given", COMPATIBLE, ids=" ".join)
+def test_settings_at_the_edge_fit_together(given: dict[str, str]) -> None:
+    assert load({f"HUB_{name}": value for name, value in given.items()})
+
+
+def test_what_is_said_for_one_system_holds_for_it_alone() -> None:
+    settings = load({"HUB_CONSUMER__ATTEMPTS": "3", "HUB_CONSUMERS__WMS__ATTEMPTS": "12"})
+    assert {name: settings.consumer_of(name).attempts for name in SYSTEMS} == {
+        "crm": 3,
+        "kingdee": 3,
+        "wms": 12,
+        "erp": 3,
+    }
+
+
+def test_all_else_of_a_system_is_as_for_every_system() -> None:
+    settings = load({"HUB_CONSUMER__POLL_SECONDS": "0.2", "HUB_CONSUMERS__ERP__SETTLE_SECONDS": "0"})
+    assert settings.consumer_of("erp") == Consumer(poll_seconds=0.2, settle_seconds=0)
+    assert settings.consumer_of("erp") == settings.consumer_of("crm") == settings.consumer
+
+
+@pytest.mark.parametrize("name", Consumer.model_fields)
+def test_everything_that_is_said_for_all_can_be_said_for_one(name: str) -> None:
+    # Twice the default: allowed for every one of them, and another value than before.
+    value = (getattr(Consumer(), name) or 1) * 2
+    settings = load({"HUB_BUS__PREFETCH": "2000", f"HUB_CONSUMERS__KINGDEE__{name.upper()}": str(value)})
+    assert settings.consumer_of("kingdee") == Consumer(**{name: value})
+    assert settings.consumer_of("crm") == Consumer()
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_every_crash_point_can_be_named_with_and_without_times(label: str) -> None:
+    assert load({"HUB_CRASH_AT": label}).crash_at == label
+    assert load({"HUB_CRASH_AT": f"{label}:20"}).crash_at == f"{label}:20"
+
+
+def test_no_crash_point_is_armed_unless_named() -> None:
+    assert load({}).crash_at is None
+    assert not load({"HUB_CRASH_AT": ""}).crash_at
+
+
+@pytest.mark.parametrize("times", ["0", "00", "²", "₃"])
+def test_a_crash_point_that_is_never_reached_that_often_is_refused(times: str) -> None:
+    with pytest.raises(WrongConfiguration, match="is no crash point"):
+        load({"HUB_CRASH_AT": f"relay.claimed:{times}"})

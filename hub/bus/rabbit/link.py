@@ -17,7 +17,7 @@ from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
-from hub import config
+from hub import groups
 from hub.errors import BusLost, BusMissing, BusRefused
 
 _REFUSALS = (ProbableAuthenticationError, ProbableAccessDeniedError)
@@ -34,7 +34,7 @@ class Link:
     asked. `failure` is set, once, when connection or channel are gone.
     """
 
-    def __init__(self, nodes: Nodes, settings: config.Bus) -> None:
+    def __init__(self, nodes: Nodes, settings: groups.Bus) -> None:
         self._loop = IOLoop()
         self._turning = threading.Lock()
         self._ended = False
@@ -115,7 +115,7 @@ class Link:
             self._loop.stop()
 
 
-def nodes_of(url: str, settings: config.Bus, role: str) -> Nodes:
+def nodes_of(url: str, settings: groups.Bus, role: str) -> Nodes:
     """Where to connect, for each host that the URL names; connections show as `hub-<role>-<host>-<pid>`."""
     parts = urlsplit(url)
     credentials = pika.PlainCredentials(unquote(parts.username or "guest"), unquote(parts.password or "guest"))

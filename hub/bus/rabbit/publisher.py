@@ -8,7 +8,7 @@ from typing import Any
 
 import pika
 
-from hub import config
+from hub import groups
 from hub.bus.port import Fate, Message
 from hub.bus.rabbit.link import Link, Nodes
 
@@ -19,7 +19,7 @@ CHUNK = 100
 class RabbitPublisher:
     """Publishes with confirms and `mandatory`, pipelined: a batch is on its way while its confirms come back."""
 
-    def __init__(self, nodes: Nodes, exchange: str, settings: config.Bus) -> None:
+    def __init__(self, nodes: Nodes, exchange: str, settings: groups.Bus) -> None:
         self._exchange = exchange
         self._patience = settings.confirm_seconds
         self._batch = _Batch([], 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from hub import config
+from hub import groups
 from hub.bus.port import Delivery
 from hub.bus.rabbit.link import Link, Nodes
 from hub.errors import BusLost
@@ -15,7 +15,7 @@ from hub.errors import BusLost
 class RabbitSubscription:
     """Consumes one queue. Deliveries wait here, at most `prefetch` of them; settling closes with the channel."""
 
-    def __init__(self, nodes: Nodes, queue: str, settings: config.Bus) -> None:
+    def __init__(self, nodes: Nodes, queue: str, settings: groups.Bus) -> None:
         self._queue = queue
         self._prefetch = settings.prefetch
         self._settled = 0

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from hub import config, logs
+from hub import groups, logs
 from hub.errors import WrongConfiguration
 
 GRACE_SECONDS = 8
@@ -18,7 +18,7 @@ GRACE_SECONDS = 8
 _log = logs.get("api")
 
 
-def serve(app: FastAPI, listen: config.Listen, stop: threading.Event) -> None:
+def serve(app: FastAPI, listen: groups.Listen, stop: threading.Event) -> None:
     """Serve until `stop` is set, then finish what has begun."""
     with _listening(listen) as listening:
         address = listening.getsockname()
@@ -44,7 +44,7 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter) or self._stop.is_set()
 
 
-def _listening(listen: config.Listen) -> socket.socket:
+def _listening(listen: groups.Listen) -> socket.socket:
     try:
         return socket.create_server((listen.host, listen.port))
     except OSError as error:

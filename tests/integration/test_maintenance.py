@@ -1,0 +1,551 @@
+"""Old records leave, whole days at once on PostgreSQL, and nobody who works meanwhile notices."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, Table, insert, text, update
+
+from hub import clock, config, crash_points
+from hub.audit.verbs import Operator
+from hub.audit.verbs import listed as audited
+from hub.bus.port import Delivery
+from hub.consumers import dead_letters as letters
+from hub.consumers import ledger
+from hub.database import insert_rows, is_postgres, reading, writing
+from hub.errors import Refused, Undecodable
+from hub.migrations import partitions
+from hub.oms import leases, orders, outbox
+from hub.oms.requests import Request, once
+from hub.operations import maintenance
+from hub.operations.maintenance import LEASE, Kept
+from hub.tables import (
+    PARTITIONED,
+    audit,
+    bulk_items,
+    bulk_runs,
+    dead_letters,
+    journal,
+    order_history,
+    outbox_archive,
+    requests,
+)
+from hub.tables import ledger as entries
+from hub.tables import orders as orders_table
+from tests.builders import make_new_order
+from tests.nodes.postgres import PostgresNode
+from tests.running import Machine
+from tests.support import ADMIN, count, delivery_of, engine_on, event_at, eventually
+
+OPS = Operator("ops.li", "operator")
+only_postgres = pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+RETENTION = config.Retention(ahead_days=3, batch=100)
+
+Put = Callable[[Engine, int, int], None]
+
+
+@pytest.fixture
+def old(engine: Engine) -> Iterator[Engine]:
+    """The hub's own database; partitions that a test makes are gone at the end."""
+    yield engine
+    if is_postgres(engine):
+        for table in PARTITIONED:
+            for name in days_of(engine, table):
+                execute(engine, f"DROP TABLE {name}")
+
+
+def journal_rows(engine: Engine, days: int, number: int) -> None:
+    """Deliveries of so many days ago."""
+    row = {"system": "crm", "order_no": "SO-1", "version": 1, "event_id": "e", "what": "seen", "recorded_at": ago(days)}
+    with writing(engine) as connection:
+        insert_rows(connection, journal, [row] * number)
+
+
+def archive_rows(engine: Engine, days: int, number: int) -> None:
+    """Events that were published so many days ago."""
+    begin = count(engine, outbox_archive)
+    event = {"event_id": "e", "order_no": "SO-1", "version": 1, "slot": 1, "type": "t", "routing_key": "k"}
+    row = event | {"traceparent": "t", "body": "{}", "occurred_at": ago(days), "recorded_at": ago(days)}
+    with writing(engine) as connection:
+        rows = [row | {"id": begin + each, "published_at": ago(days)} for each in range(number)]
+        insert_rows(connection, outbox_archive, rows)
+
+
+def request_rows(engine: Engine, days: int, number: int) -> None:
+    """Requests that were answered so many days ago."""
+    row = {"channel": f"jd{days}", "body_hash": "h", "answer": "{}", "recorded_at": ago(days)}
+    with writing(engine) as connection:
+        insert_rows(connection, requests, [row | {"request_id": f"r-{each}"} for each in range(number)])
+
+
+def dead_letter_rows(engine: Engine, days: int, number: int) -> None:
+    """Dead letters that were settled so many days ago."""
+    for each in range(number):
+        body = f"{days}/{each}".encode()
+        with writing(engine) as connection:
+            delivery = Delivery(1, "m", "k", body, {}, redelivered=False)
+            letters.keep(connection, "q.crm", delivery, Undecodable("not_json", "no JSON"))
+            settled = update(dead_letters).where(dead_letters.c.settled_at.is_(None))
+            connection.execute(settled.values(state="discarded", settled_at=ago(days)))
+
+
+def bulk_run_rows(engine: Engine, days: int, number: int) -> None:
+    """Bulk runs of so many days ago, each with three orders."""
+    row = {"verb": "retry", "system": "crm", "filter": "{}", "actor": "li", "orders": 3, "state": "finished"}
+    for _ in range(number):
+        with writing(engine) as connection:
+            run = insert(bulk_runs).values(row | {"recorded_at": ago(days), "changed_at": ago(days)})
+            key = connection.execute(run.returning(bulk_runs.c.id)).scalar_one()
+            items = [{"run": key, "position": each, "order_no": "SO-1", "state": "done"} for each in range(3)]
+            insert_rows(connection, bulk_items, items)
+
+
+# For each table: its days, and how rows of any age are put there.
+TABLES: dict[str, tuple[Table, int, Put]] = {
+    "journal": (journal, 90, journal_rows),
+    "outbox_archive": (outbox_archive, 30, archive_rows),
+    "requests": (requests, 30, request_rows),
+    "dead_letters": (dead_letters, 180, dead_letter_rows),
+    "bulk_runs": (bulk_runs, 90, bulk_run_rows),
+}
+
+
+class TestRows:
+    @pytest.mark.parametrize("name", TABLES)
+    def test_leave_after_their_days_and_not_before(self, old: Engine, name: str) -> None:
+        table, days, put = TABLES[name]
+        put(old, days + 1, 7)
+        put(old, days - 1, 5)
+        assert kept_of(old, name).rows_deleted == 7
+        assert count(old, table) == 5
+        assert kept_of(old, name).rows_deleted == 0
+
+    @pytest.mark.parametrize(("number", "most"), [(250, 3), (200, 3), (99, 1), (0, 1)])
+    def test_leave_batch_by_batch(self, old: Engine, number: int, most: int) -> None:
+        with batches() as quiet:
+            maintained(old)
+        request_rows(old, 31, number)
+        with batches() as done:
+            assert kept_of(old, "requests").rows_deleted == number
+        assert len(done) - len(quiet) == most - 1
+
+    def test_of_a_run_leave_with_it(self, old: Engine) -> None:
+        bulk_run_rows(old, 91, 60)
+        bulk_run_rows(old, 89, 2)
+        maintained(old)
+        assert (count(old, bulk_runs), count(old, bulk_items)) == (2, 6)
+
+    def test_that_nobody_has_settled_stay(self, old: Engine) -> None:
+        dead_letter_rows(old, 999, 1)
+        with writing(old) as connection:
+            connection.execute(update(dead_letters).values(state="open", settled_at=None, recorded_at=ago(999)))
+        assert kept_of(old, "dead_letters").rows_deleted == 0
+        assert count(old, dead_letters) == 1
+
+    def test_of_ledger_orders_histories_and_audit_stay_for_ever(self, old: Engine) -> None:
+        lived(old)
+        stay = (entries, orders_table, order_history, audit, outbox.outbox)
+        before = {table.name: count(old, table) for table in stay}
+        journal_rows(old, 999, 3)
+        maintained(old)
+        maintained(old)
+        after = {table.name: count(old, table) for table in stay}
+        assert after == before | {"audit": before["audit"] + 1}
+        assert min(before.values()) > 0
+
+    def test_leave_after_the_days_that_are_set(self, old: Engine) -> None:
+        journal_rows(old, 5, 4)
+        short = config.Retention(journal_days=4, ahead_days=1)
+        (found,) = [each for each in maintenance.run(old, short, OPS, lambda _kept: None) if each.table == "journal"]
+        assert (found.days, found.rows_deleted) == (4, 4)
+
+
+class TestRequests:
+    def test_a_repeat_within_the_days_is_the_same_request(self, old: Engine) -> None:
+        assert asked(old) == ("first", False)
+        maintained(old)
+        assert asked(old) == ("first", True)
+
+    def test_a_repeat_after_the_days_is_a_new_request(self, old: Engine) -> None:
+        asked(old)
+        with writing(old) as connection:
+            connection.execute(update(requests).values(recorded_at=ago(31)))
+        maintained(old)
+        assert asked(old, "second") == ("second", False)
+
+
+@only_postgres
+class TestDays:
+    def test_of_today_and_ahead_are_made_once(self, old: Engine) -> None:
+        first = {each.table: each.partitions_made for each in maintained(old)}
+        assert first == {"journal": 4, "outbox_archive": 4, "requests": 0, "dead_letters": 0, "bulk_runs": 0}
+        for table in PARTITIONED:
+            assert days_of(old, table) == [named(table, today() + timedelta(days=each)) for each in range(4)]
+        assert sum(each.partitions_made for each in maintained(old)) == 0
+
+    def test_that_are_lacking_among_others_are_made(self, old: Engine) -> None:
+        maintained(old)
+        execute(old, f"DROP TABLE {named('journal', today() + timedelta(days=2))}")
+        assert kept_of(old, "journal").partitions_made == 1
+
+    @pytest.mark.parametrize("table", PARTITIONED)
+    def test_take_the_rows_of_their_day(self, old: Engine, table: str) -> None:
+        maintained(old)
+        TABLES[table][2](old, 0, 3)
+        assert rows_in(old, named(table, today())) == 3
+        assert rows_in(old, partitions.rest(table)) == 0
+
+    def test_have_the_indexes_of_their_table(self, old: Engine) -> None:
+        maintained(old)
+        query = text("SELECT count(*) FROM pg_indexes WHERE tablename = :name")
+        for table in PARTITIONED:
+            with reading(old) as connection:
+                here, whole = (
+                    connection.execute(query, {"name": name}).scalar_one()
+                    for name in (named(table, today()), partitions.rest(table))
+                )
+            assert here == whole > 0
+
+    def test_that_are_too_old_are_dropped_and_no_younger_ones(self, old: Engine) -> None:
+        for days in (200, 92, 91, 90, 89):
+            made(old, "journal", today() - timedelta(days=days))
+        journal_rows(old, 92, 50)
+        journal_rows(old, 89, 5)
+        found = kept_of(old, "journal")
+        assert (found.partitions_dropped, found.rows_deleted, found.put_off) == (3, 0, None)
+        left = [named("journal", today() - timedelta(days=days)) for days in (90, 89)]
+        assert days_of(old, "journal")[:2] == left
+        assert count(old, journal) == 5
+
+    def test_begin_at_midnight_utc(self, old: Engine) -> None:
+        maintained(old)
+        midnight = datetime.combine(today() + timedelta(days=1), datetime.min.time(), UTC)
+        for moment in (midnight - timedelta(microseconds=1), midnight):
+            with writing(old) as connection:
+                row = {"system": "crm", "order_no": "SO-1", "version": 1, "event_id": "e", "what": "seen"}
+                insert_rows(connection, journal, [row | {"recorded_at": moment}])
+        assert [rows_in(old, named("journal", today() + timedelta(days=each))) for each in (0, 1)] == [1, 1]
+
+    def test_of_which_rows_are_in_the_rest_stay_there_and_leave_row_by_row(self, old: Engine) -> None:
+        journal_rows(old, 0, 3)
+        journal_rows(old, 95, 4)
+        found = kept_of(old, "journal")
+        assert (found.partitions_made, found.rows_deleted) == (3, 4)
+        assert named("journal", today()) not in days_of(old, "journal")
+        assert rows_in(old, partitions.rest("journal")) == 3
+
+    def test_that_somebody_is_just_writing_into_the_rest_stay_there_too(self, old: Engine) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            with writing(old) as connection:
+                row = {"system": "crm", "order_no": "SO-1", "version": 1, "event_id": "e", "what": "seen"}
+                connection.execute(insert(journal).values(row | {"recorded_at": clock.utcnow()}))
+                running = pool.submit(partitions.make_ahead, old, "journal", 0)
+                assert eventually(lambda: somebody_waits(old))
+            assert running.result() == (0, None)
+        assert rows_in(old, partitions.rest("journal")) == 1
+
+    def test_that_somebody_else_makes_at_the_same_time_are_made_once(self, old: Engine) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            done = list(pool.map(lambda _turn: partitions.make_ahead(old, "journal", 9), range(4)))
+        assert sum(number for number, _ in done) == len(days_of(old, "journal")) == 10
+
+
+@only_postgres
+class TestLocks:
+    def test_an_old_day_that_somebody_reads_is_put_off_and_dropped_by_the_next_run(self, old: Engine) -> None:
+        maintained(old)
+        made(old, "journal", today() - timedelta(days=100))
+        with locked(old, "journal", "ACCESS SHARE"):
+            started = time.monotonic()
+            found = kept_of(old, "journal")
+            assert time.monotonic() - started < 3
+        name = named("journal", today() - timedelta(days=100))
+        assert found.partitions_dropped == 0
+        assert found.put_off == f"{name}: database: canceling statement due to lock timeout; the next run tries again"
+        assert kept_of(old, "journal").partitions_dropped == 1
+
+    def test_what_was_put_off_is_said_to_whoever_runs_the_command(self, old: Engine, tmp_path: Path) -> None:
+        with locked(old, partitions.rest("journal"), "ROW SHARE"):
+            done = machine_of(old, tmp_path).hub("maintenance", "run")
+        assert done.returncode == 0
+        assert done.stderr.startswith(f"hub: journal: put off: {named('journal', today())}: database: canceling")
+        assert "outbox_archive" in done.stdout
+
+    def test_days_ahead_that_cannot_be_made_are_put_off_and_made_by_the_next_run(self, old: Engine) -> None:
+        journal_rows(old, 95, 4)
+        with locked(old, partitions.rest("journal"), "ROW SHARE"):
+            started = time.monotonic()
+            found = kept_of(old, "journal")
+            assert time.monotonic() - started < 3
+        assert found.partitions_made == 0
+        assert found.put_off is not None
+        assert found.put_off.startswith(named("journal", today()))
+        assert found.rows_deleted == 4
+        assert kept_of(old, "journal").partitions_made == 4
+
+    def test_the_tables_after_one_that_was_put_off_are_kept_as_ever(self, old: Engine) -> None:
+        request_rows(old, 31, 3)
+        with locked(old, partitions.rest("outbox_archive"), "ROW SHARE"):
+            found = {each.table: each for each in maintained(old)}
+        assert found["outbox_archive"].put_off
+        assert (found["journal"].partitions_made, found["requests"].rows_deleted) == (4, 3)
+
+
+class TestRuns:
+    def test_live_traffic_goes_on_beside_it(self, old: Engine) -> None:
+        maintained(old)
+        if is_postgres(old):
+            for days in range(95, 105):
+                made(old, "journal", today() - timedelta(days=days))
+                made(old, "outbox_archive", today() - timedelta(days=days))
+        stop = threading.Event()
+
+        def write(turn: int) -> int:
+            turns = 0
+            while not stop.is_set():
+                turns += 1
+                number = f"SO-{turn}-{turns}"
+                with writing(old) as connection:
+                    event = event_at(1, number)
+                    ledger.want(connection, "crm", [(event, delivery_of(event))])
+                    row = {"id": turn * 10**6 + turns, "event_id": number, "order_no": number, "version": 1, "slot": 1}
+                    row |= {"type": "t", "routing_key": "k", "traceparent": "t", "body": "{}"}
+                    moments = dict.fromkeys(("occurred_at", "recorded_at", "published_at"), clock.utcnow())
+                    connection.execute(insert(outbox_archive).values(row | moments))
+                stop.wait(0.005)
+            return turns
+
+        with ThreadPoolExecutor(3) as pool:
+            writers = [pool.submit(write, turn) for turn in range(3)]
+            try:
+                dropped = 0
+                for days in (91, 92, 93):
+                    journal_rows(old, days, 250)
+                    dropped += sum(each.partitions_dropped for each in maintained(old))
+            finally:
+                stop.set()
+            written = sum(each.result() for each in writers)
+        assert dropped == (20 if is_postgres(old) else 0)
+        assert written > 0
+        assert (count(old, entries), count(old, outbox_archive), count(old, journal)) == (written,) * 3
+
+    def test_a_second_one_is_refused_while_the_first_is_at_work(self, old: Engine) -> None:
+        refused: list[str] = []
+
+        def second(_kept: Kept) -> None:
+            with pytest.raises(Refused) as error:
+                maintained(old)
+            refused.append(str(error.value))
+
+        maintenance.run(old, RETENTION, OPS, second)
+        assert refused == ["another hub maintenance run is at work; nothing was done"] * 5
+        assert len(maintained(old)) == 5
+
+    def test_one_that_is_told_to_stop_ends_after_its_batch_and_the_next_goes_on(self, old: Engine) -> None:
+        request_rows(old, 31, 350)
+        stop = threading.Event()
+        with batches(lambda number: stop.set() if number == 3 else None):
+            maintenance.run(old, RETENTION, OPS, lambda _kept: None, stop)
+        assert count(old, requests) == 250
+        assert kept_of(old, "requests").rows_deleted == 250
+
+    def test_one_that_was_killed_between_two_batches_is_run_again(self, old: Engine, tmp_path: Path) -> None:
+        request_rows(old, 31, 250)
+        machine = machine_of(old, tmp_path).given(HUB_RETENTION__BATCH="100")
+        killed = machine.given(HUB_CRASH_AT="maintenance.deleted:4").hub("maintenance", "run")
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert count(old, requests) == 50
+        again = json.loads(machine.must("maintenance", "run", "--output", "json"))
+        assert {each["table"]: each["rows_deleted"] for each in again}["requests"] == 50
+        assert count(old, requests) == 0
+
+    def test_what_left_is_in_the_audit_and_nothing_is_where_nothing_left(self, old: Engine) -> None:
+        maintained(old)
+        assert audit_of(old) == []
+        request_rows(old, 31, 3)
+        if is_postgres(old):
+            made(old, "journal", today() - timedelta(days=100))
+        maintained(old)
+        maintained(old)
+        (row,) = audit_of(old)
+        assert (row["verb"], row["actor"], row["subject"]) == ("maintenance.run", "ops.li", "retention")
+        gone = json.loads(row["details"])
+        assert gone["requests"]["rows_deleted"] == 3
+        assert set(gone) == ({"requests", "journal"} if is_postgres(old) else {"requests"})
+
+    def test_each_table_is_told_as_soon_as_it_is_done(self, old: Engine) -> None:
+        told: list[Kept] = []
+        assert maintenance.run(old, RETENTION, OPS, told.append) == told
+        assert [each.table for each in told] == ["outbox_archive", "journal", "requests", "dead_letters", "bulk_runs"]
+
+
+@only_postgres
+class TestWhoDoesNotOwnTheTables:
+    def test_is_told_so_before_anything_is_done(self, old: Engine, postgres_node: PostgresNode) -> None:
+        told = "only the owner of the tables can make and drop partitions: set HUB_DB__URL to its"
+        with lesser(old, postgres_node) as engine, pytest.raises(Refused, match=told):
+            maintained(engine)
+        assert days_of(old, "journal") == []
+
+    def test_deletes_rows_and_leaves_old_days_to_the_owner(self, old: Engine, postgres_node: PostgresNode) -> None:
+        maintained(old)
+        made(old, "journal", today() - timedelta(days=100))
+        journal_rows(old, 95, 4)
+        with lesser(old, postgres_node) as engine:
+            found = kept_of(engine, "journal")
+        assert (found.partitions_dropped, found.rows_deleted) == (0, 4)
+        assert found.put_off is not None
+        assert "only the owner of the tables" in found.put_off
+        assert "tries again" not in found.put_off
+
+    def test_reads_it_in_one_line(self, old: Engine, postgres_node: PostgresNode, tmp_path: Path) -> None:
+        with lesser(old, postgres_node) as engine:
+            done = machine_of(engine, tmp_path).hub("maintenance", "run")
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 1)
+        assert "HUB_DB__URL" in done.stderr
+
+
+class TestTheDaemon:
+    def test_runs_at_once_and_ends_in_time_in_the_middle_of_its_work(self, old: Engine, tmp_path: Path) -> None:
+        request_rows(old, 31, 3000)
+        machine = machine_of(old, tmp_path).given(HUB_RETENTION__BATCH="1")
+        with machine.daemon("maintenance", "run", "--every", "60") as daemon:
+            assert eventually(lambda: count(old, requests) < 3000, 30), daemon.said()
+            assert daemon.terminate() == 0
+        assert 0 < count(old, requests) < 3000
+        assert daemon.line("maintenance.done")["rows_deleted"] > 0
+
+    def test_says_what_it_has_to_wait_for(self, old: Engine, tmp_path: Path) -> None:
+        machine = machine_of(old, tmp_path)
+        with writing(old) as connection:
+            leases.take(connection, LEASE, "elsewhere", 60)
+        with machine.daemon("maintenance", "run", "--every", "60") as daemon:
+            assert "another hub maintenance run" in daemon.line("maintenance.put_off")["error"]
+            assert daemon.alive
+            assert daemon.terminate() == 0
+
+
+def maintained(engine: Engine) -> list[Kept]:
+    return maintenance.run(engine, RETENTION, OPS, lambda _kept: None)
+
+
+def kept_of(engine: Engine, table: str) -> Kept:
+    """What became of one table in a run."""
+    return next(each for each in maintained(engine) if each.table == table)
+
+
+def ago(days: int) -> datetime:
+    """So many days and a minute ago; for 0 days, now."""
+    return clock.utcnow() - timedelta(days=days, minutes=1 if days else 0)
+
+
+def today() -> date:
+    return clock.utcnow().date()
+
+
+def named(table: str, day: date) -> str:
+    return f"{table}_{day:%Y%m%d}"
+
+
+def made(engine: Engine, table: str, day: date) -> None:
+    """A partition of a day, as one that was made in time."""
+    bounds = f"FROM ('{day} 00:00+00') TO ('{day + timedelta(days=1)} 00:00+00')"
+    execute(engine, f"CREATE TABLE {named(table, day)} PARTITION OF {table} FOR VALUES {bounds}")
+
+
+def days_of(engine: Engine, table: str) -> list[str]:
+    query = text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ :like ORDER BY relname")
+    with reading(engine) as connection:
+        return list(connection.execute(query, {"like": rf"^{table}_\d{{8}}$"}).scalars())
+
+
+def rows_in(engine: Engine, name: str) -> int:
+    with reading(engine) as connection:
+        return connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()
+
+
+def execute(engine: Engine, statement: str) -> None:
+    with writing(engine) as connection:
+        connection.execute(text(statement))
+
+
+@contextmanager
+def locked(engine: Engine, table: str, mode: str) -> Iterator[None]:
+    """Somebody's transaction is at work on a table meanwhile."""
+    with writing(engine) as connection:
+        connection.execute(text(f"LOCK TABLE {table} IN {mode} MODE"))
+        yield
+
+
+def somebody_waits(engine: Engine) -> bool:
+    with reading(engine) as connection:
+        return bool(connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
+
+
+def lived(engine: Engine) -> None:
+    """An order with its history, an entry of the ledger, and a row of the audit, all of them long ago."""
+    with writing(engine) as connection:
+        orders.create(connection, make_new_order(), ADMIN)
+        ledger.want(connection, "crm", [(event_at(1), delivery_of(event_at(1)))])
+        connection.execute(update(orders_table).values(recorded_at=ago(999)))
+        connection.execute(update(order_history).values(recorded_at=ago(999)))
+        connection.execute(update(entries).values(wanted_at=ago(999)))
+    request_rows(engine, 31, 1)
+    maintained(engine)
+
+
+def asked(engine: Engine, answer: str = "first") -> tuple[str, bool]:
+    """A request with one id; its answer and whether that was given before."""
+    with writing(engine) as connection:
+        found = once(connection, Request("jd", "r-1", "{}"), lambda: answer)
+    return found.text, found.replayed
+
+
+def audit_of(engine: Engine) -> list[dict[str, Any]]:
+    with reading(engine) as connection:
+        return audited(connection)
+
+
+@contextmanager
+def batches(then: Callable[[int], object] = lambda _number: None) -> Iterator[list[str]]:
+    """The batches that are deleted meanwhile; somebody is told how many there were so far."""
+    done: list[str] = []
+
+    def reached(label: str) -> None:
+        done.append(label)
+        then(len(done))
+
+    with crash_points.told(reached):
+        yield done
+
+
+@contextmanager
+def lesser(engine: Engine, node: PostgresNode) -> Iterator[Engine]:
+    """The same database for a role that may do everything with the tables and does not own them."""
+    for statement in (
+        "CREATE ROLE lesser LOGIN",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO lesser",
+    ):
+        execute(engine, statement)
+    try:
+        with engine_on(node.url(str(engine.url.database)).replace("postgres@", "lesser@")) as theirs:
+            yield theirs
+    finally:
+        execute(engine, "DROP OWNED BY lesser")
+        execute(engine, "DROP ROLE lesser")
+
+
+def machine_of(engine: Engine, folder: Path) -> Machine:
+    """Where commands use the same database."""
+    url = engine.url.render_as_string(hide_password=False).replace("+psycopg2", "")
+    return Machine(folder, {"HUB_DATA_DIR": str(folder), "HUB_DB__URL": url})
