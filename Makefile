@@ -1,9 +1,10 @@
 BIN := .venv/bin
 ARGS :=
+SEEDS := 1000
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo up services test unit contract integration faults e2e lint fix verify clean
+.PHONY: help setup demo up services test unit contract integration faults e2e simulate mutants lint fix verify clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,15 +24,21 @@ services: ## install RabbitMQ and PostgreSQL for the tests, or say how
 	@scripts/services.sh
 
 test: setup services lint verify ## everything: checks, then every test
-	$(BIN)/pytest tests $(ARGS)
+	$(BIN)/pytest tests -m "not slow" $(ARGS)
 
 unit: setup ## pure rules; seconds
 contract: setup ## every adapter keeps the promises of its port
 integration: setup ## real PostgreSQL and RabbitMQ
-faults: setup ## killed, frozen and restarted processes
+faults: setup ## killed, frozen and restarted processes and servers, the slow ones too
 e2e: setup ## the command line, from the first order to the report
 unit contract integration faults e2e:
 	$(BIN)/pytest tests/$@ $(ARGS)
+
+simulate: setup ## SEEDS of the whole hub against a world that does its worst
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --processes $$(nproc) $(ARGS)
+
+mutants: setup ## plant bugs in a copy, and see which test finds each
+	$(BIN)/python -m tests.mutants.run $(ARGS)
 
 lint: setup ## style, types and layers; changes nothing
 	$(BIN)/ruff check .

@@ -108,6 +108,10 @@ class OutcomeUnknown(SystemFailure):
     """The call left and no clear answer came back: look up before trying again."""
 
 
+class Unaskable(SystemFailure):
+    """The system cannot say what it shows: a person has to look there."""
+
+
 class Busy(SystemFailure):
     """The system asks to be called later."""
 

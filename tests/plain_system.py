@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from hub.config import Consumer
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.consumers.worker import Worker
 from hub.errors import SystemFailure
+from hub.groups import Consumer
 from hub.schemas.facts import OrderFacts
 
 

@@ -62,17 +62,18 @@ Number = Annotated[int, typer.Argument(help="Number of a run, as the list shows 
 
 @app.command()
 def show(run: Number, json_: AsJson = False) -> None:
-    """How far a run has come, and which orders failed."""
+    """How far a run has come, and the first twenty orders that failed and that were passed over."""
     with wiring.hub_engine(config.load(), "bulk") as engine, reading(engine) as connection:
         found, counts = runs.find(connection, run), runs.tally(connection, run)
-        failed = runs.failures(connection, run)
+        why = {str(state): runs.told(connection, run, state) for state in (Item.FAILED, Item.PASSED)}
     if json_:
-        print_json(asdict(found) | {"counts": counts, "failed": failed})
+        print_json(asdict(found) | {"counts": counts} | why)
         return
     print_table(["what", "value"], [(name.replace("_", " "), value) for name, value in asdict(found).items()])
     print_table(list(counts), [list(counts.values())])
-    if failed:
-        print_rows("table", failed, ("order_no", "said"))
+    for state, rows in why.items():
+        if rows:
+            print_rows("table", rows, ("order_no", "said"), state)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from hub.backoff import full_jitter
 from hub.consumers.system import Receipt, Result
-from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure
+from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure, Unaskable
 from hub.groups import Consumer
 
 LONGEST_RETRY_AFTER_SECONDS = 900.0
@@ -71,12 +71,20 @@ def filled(breaker: Breaker, moment: datetime, policy: Consumer) -> float:
 
 def after(breaker: Breaker, results: Sequence[Result], moment: datetime, policy: Consumer) -> Breaker:
     """The breaker after a batch has come back."""
+    told = [each for each in results if not isinstance(each, Unaskable)]
     if breaker.cause is Cause.PAUSED:
         return breaker
+    if not told:
+        # The system was not called: the next order may be the probe.
+        return replace(breaker, until=moment) if breaker.cause else breaker
+    return _learned(breaker, told, moment, policy)
+
+
+def _learned(breaker: Breaker, results: Sequence[Result], moment: datetime, policy: Consumer) -> Breaker:
     busy = [each for each in results if isinstance(each, Busy)]
     if busy:
         return _opened(breaker, busy[-1], moment, max(_asked(each, breaker, policy) for each in busy), policy)
-    if any(map(_answered, results)):
+    if not unanswered(results):
         return Breaker(breaker.filled_at, breaker.tokens)
     failing = replace(breaker, failures=breaker.failures + len(results))
     last = results[-1]
@@ -93,7 +101,12 @@ def undisturbed(breaker: Breaker, results: Sequence[Result]) -> bool:
 
 def is_storm(results: Sequence[Result], policy: Consumer) -> bool:
     """Whether so many orders got no answer, and none got one, that it must be the system and not the orders."""
-    return len(results) >= max(2, policy.breaker_failures) and not any(map(_answered, results))
+    return len(results) >= max(2, policy.breaker_failures) and unanswered(results)
+
+
+def unanswered(results: Sequence[Result]) -> bool:
+    """Whether the system gave an answer to none of these."""
+    return not any(map(_answered, results))
 
 
 def _answered(result: Result) -> bool:

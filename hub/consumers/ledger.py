@@ -176,8 +176,13 @@ def record_retry(connection: Connection, system: str, token: str, retried: Seque
     connection.execute(given_back.values(due | since | {"due_at": in_seconds(batch.c.after_seconds)} | _NO_LEASE))
 
 
-def record_parked(connection: Connection, system: str, token: str, parked: Sequence[tuple[Entry, Park]]) -> None:
-    """Put entries aside, unless a newer version has come in meanwhile: that one is tried first."""
+def record_parked(
+    connection: Connection, system: str, token: str, parked: Sequence[tuple[Entry, Park]], settle_seconds: float = 0
+) -> None:
+    """Put entries aside, unless a newer version has come in meanwhile: that one is tried first.
+
+    Where the system may still do what it was told, nothing is due before it has settled.
+    """
     if not parked:
         return
     put_aside, batch = _held(connection, system, token, [_parked_row(entry, park) for entry, park in parked])
@@ -190,6 +195,7 @@ def record_parked(connection: Connection, system: str, token: str, parked: Seque
         "last_error": batch.c.last_error,
         "fingerprint": batch.c.fingerprint,
         "tried_version": batch.c.tried_version,
+        "due_at": case((batch.c.tried_version.is_not(None), in_seconds(settle_seconds)), else_=now()),
     }
     told = put_aside.values(values | _NO_LEASE).returning(ledger.c.order_no, ledger.c.parked_reason)
     waiting = {order_no for order_no, reason in connection.execute(told) if reason is not None}

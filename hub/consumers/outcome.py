@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from hub.backoff import full_jitter
 from hub.consumers.system import Receipt
-from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, Unreachable
+from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, Unaskable, Unreachable
 from hub.groups import Consumer
 
 
@@ -68,6 +68,8 @@ def judge(
     """
     text = str(error) or type(error).__name__
     in_doubt = isinstance(error, OutcomeUnknown)
+    if isinstance(error, Unaskable):
+        return Park(ParkedReason.UNKNOWN, attempt + 1, text)
     if isinstance(error, Rejected):
         return Park(ParkedReason.REJECTED, attempt + 1, f"{error.field}: {text}" if error.field else text)
     if storm or isinstance(error, (Unreachable, Busy, CredentialsRefused)):

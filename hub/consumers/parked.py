@@ -25,6 +25,7 @@ _LISTED = (
     ledger.c.fingerprint,
     ledger.c.last_error.label("error"),
 )
+_IN_DOUBT = ledger.c.tried_version.is_not(None)
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,13 @@ def trace(connection: Connection, system: str, order_no: str) -> list[dict[str, 
 
 
 def free(connection: Connection, system: str, order_numbers: Sequence[str]) -> list[str]:
-    """Let parked entries be tried again as if for the first time; those that were parked."""
-    values = {"parked_reason": None, "parked_at": None, "attempt": 0, "failing_since": None, "due_at": now()}
-    return _decided(connection, system, order_numbers, values, "freed")
+    """Let parked entries be tried again as if for the first time; those that were parked.
+
+    Where the system may still do what it was told, they are due when it has settled.
+    """
+    values = {"parked_reason": None, "parked_at": None, "attempt": 0, "failing_since": None}
+    due = {"due_at": case((_IN_DOUBT, ledger.c.due_at), else_=now())}
+    return _decided(connection, system, order_numbers, values | due, "freed")
 
 
 def skip(connection: Connection, system: str, order_numbers: Sequence[str]) -> list[str]:
@@ -109,9 +114,8 @@ def replay(connection: Connection, system: str, events: Sequence[Event], bodies:
     wanted = [entries.wanted_row(system, event, body) for event, body in zip(events, bodies, strict=True)]
     again = entries.raising(connection, wanted)
     freed = {"parked_reason": None, "parked_at": None, "attempt": 0, "failing_since": None}
-    in_doubt = ledger.c.tried_version.is_not(None)
     values = {key: again.excluded[key] for key in list(wanted[0])[2:]} | freed
-    values["due_at"] = case((in_doubt, ledger.c.due_at), else_=again.excluded.due_at)
+    values["due_at"] = case((_IN_DOUBT, ledger.c.due_at), else_=again.excluded.due_at)
     newer = ledger.c.wanted_version <= again.excluded.wanted_version
     raised = again.on_conflict_do_update(index_elements=["system", "order_no"], set_=values, where=newer)
     taken = set(connection.execute(raised.returning(ledger.c.order_no)).scalars())

@@ -66,7 +66,7 @@ class System(Protocol):
     def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
         """What the system shows of these orders, in their order; changes nothing.
 
-        A system that cannot be asked answers OutcomeUnknown, and a person will have to look.
+        A system that cannot be asked at all answers Unaskable, and a person will have to look.
         """
         ...
 

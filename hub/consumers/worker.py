@@ -15,14 +15,14 @@ from sqlalchemy import Engine
 
 from hub import clock, groups, holder, logs, metrics
 from hub.consumers import gate, ledger, standings
-from hub.consumers.breaker import Breaker, is_storm
+from hub.consumers.breaker import Breaker, is_storm, unanswered
 from hub.consumers.gate import Passage
 from hub.consumers.ledger import Entry
 from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.crash_points import reach
 from hub.database import reading, writing
-from hub.errors import Rejected, SystemFailure, Undecodable
+from hub.errors import HubError, LeaseLost, Rejected, SystemFailure, Undecodable
 from hub.schemas.registry import decode
 
 GAUGES_EVERY_SECONDS = 2
@@ -44,6 +44,7 @@ class Worker:
         self._holder = f"{holder.me()}.{id(self):x}"
         self._batches = itertools.count()
         self._started = False
+        self._call_until = float("-inf")
         metrics.prepare_consumer(system.name)
 
     def step(self) -> bool:
@@ -53,7 +54,11 @@ class Worker:
         entries, passage = self._claim(token)
         if entries:
             reach("work.claimed")
-            results = self._bring(entries)
+            try:
+                results = self._bring(entries)
+            except LeaseLost as error:
+                _log.warning("lease.lost", system=self._system.name, orders=len(entries), error=error)
+                return True
             reach("work.applied")
             self._record(token, passage.breaker, entries, results)
             reach("work.recorded")
@@ -61,6 +66,7 @@ class Worker:
 
     def _claim(self, token: str) -> tuple[list[Entry], Passage]:
         name, policy = self._system.name, self._settings
+        self._call_until = clock.monotonic() + policy.lease_seconds / 2
         with writing(self._engine) as connection:
             if not self._started:
                 gate.begin(connection, name)
@@ -93,11 +99,13 @@ class Worker:
     def _apply(self, wanted: Sequence[Wanted]) -> list[Result]:
         if not wanted:
             return []
+        if clock.monotonic() > self._call_until:
+            raise LeaseLost("held up for half of the lease: whoever claims these next asks first")
         with metrics.apply_duration.labels(self._system.name).time():
             return self._system.apply(wanted)
 
     def _record(self, token: str, before: Breaker, entries: Sequence[Entry], results: Sequence[Result]) -> None:
-        outcomes = self._judged(entries, results)
+        outcomes = self._judged(before, entries, results)
         done = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Done)]
         retried = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Retry)]
         parked = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Park)]
@@ -106,14 +114,25 @@ class Worker:
             ledger.lock(connection, name, [entry.order_no for entry in entries])
             ledger.record_done(connection, name, token, done)
             ledger.record_retry(connection, name, token, retried)
-            ledger.record_parked(connection, name, token, parked)
+            ledger.record_parked(connection, name, token, parked, self._settings.settle_seconds)
             present = gate.judged(connection, name, before, results, self._settings)
         self._count(done, retried, parked)
         self._tell(before, present)
 
-    def _judged(self, entries: Sequence[Entry], results: Sequence[Result]) -> list[tuple[Entry, Outcome]]:
-        storm = is_storm(results, self._settings)
+    def _judged(
+        self, before: Breaker, entries: Sequence[Entry], results: Sequence[Result]
+    ) -> list[tuple[Entry, Outcome]]:
+        lost_probe = before.cause is not None and unanswered(results) and not self._answers()
+        storm = lost_probe or is_storm(results, self._settings)
         return [(entry, self._outcome(entry, result, storm)) for entry, result in zip(entries, results, strict=True)]
+
+    def _answers(self) -> bool:
+        """Whether the system answers at all: a probe that failed is then its order's fault."""
+        try:
+            self._system.ping()
+        except HubError:
+            return False
+        return True
 
     def _outcome(self, entry: Entry, result: Result, storm: bool) -> Outcome:
         if isinstance(result, Receipt):

@@ -104,9 +104,9 @@ def items(connection: Connection, run: int, state: Item, limit: int | None = Non
     return list(connection.execute(query).scalars())
 
 
-def failures(connection: Connection, run: int, limit: int = 20) -> list[dict[str, Any]]:
-    """Orders that failed, and with what."""
-    here = (bulk_items.c.run == run) & (bulk_items.c.state == Item.FAILED)
+def told(connection: Connection, run: int, state: Item, limit: int = 20) -> list[dict[str, Any]]:
+    """Orders of a run that failed or were passed over, and why."""
+    here = (bulk_items.c.run == run) & (bulk_items.c.state == state)
     query = select(bulk_items.c.order_no, bulk_items.c.said).where(here).order_by(bulk_items.c.position).limit(limit)
     return [dict(row) for row in connection.execute(query).mappings()]
 

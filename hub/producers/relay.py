@@ -82,6 +82,8 @@ class Relay:
             metrics.leases_lost.inc()
             self._leases.remove(lease)
             _log.warning("lease.lost", lease=lease.name, published_again_by="the new holder")
+        if unknown := sum(fate is Fate.UNKNOWN for fate in fates.values()):
+            raise BusLost(f"{unknown} events without a confirm in time; they are published again with the same ids")
 
     def _publish(self, rows: Sequence[Pending]) -> dict[int, Fate]:
         fates: dict[int, Fate] = {}
@@ -104,6 +106,8 @@ class Relay:
             raise
         if Fate.UNKNOWN in fates:
             _log.warning("publish.unknown", events=fates.count(Fate.UNKNOWN), then="published again with the same ids")
+        if Fate.UNKNOWN in fates or Fate.REFUSED in fates:
+            # After a refusal too: a queue whose limit was taken away goes on refusing the connection that it refused.
             self._disconnect()
         return fates
 
@@ -123,13 +127,13 @@ class Relay:
     def _look_after_leases(self) -> None:
         if clock.monotonic() - self._leases_checked < self._settings.lease_seconds / 4:
             return
-        self._leases_checked = clock.monotonic()
+        begun = clock.monotonic()
         with writing(self._engine) as connection:
             seconds = self._settings.lease_seconds
             self._leases = [lease for lease in self._leases if leases.renew(connection, lease, seconds)]
             taken = self._one_more(connection)
         self._leases += taken
-        self._held_until = self._leases_checked + self._settings.lease_seconds
+        self._leases_checked, self._held_until = begun, begun + self._settings.lease_seconds
         metrics.relay_leading.set(len(self._leases))
         for lease in taken:
             _log.info("lease.taken", lease=lease.name, epoch=lease.epoch)

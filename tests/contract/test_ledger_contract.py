@@ -460,6 +460,17 @@ class TestParking:
         entry = claimed(engine, "c")[0]
         assert (entry.wanted_version, entry.attempt, entry.failing_since) == (2, 0, None)
 
+    @pytest.mark.parametrize(("park", "due"), [(UNKNOWN, 0), (REJECTED, 1), (GAVE_UP, 1)], ids=["unknown", "no", "odd"])
+    def test_a_newer_version_that_came_meanwhile_waits_for_what_may_still_happen(
+        self, engine: Engine, park: Park, due: int
+    ) -> None:
+        wanted(engine, event_at(1))
+        batch = claimed(engine, "a", settle_seconds=600)
+        wanted(engine, event_at(2))
+        parked(engine, "a", batch, park, settle_seconds=600)
+        assert shown(engine)["parked_reason"] is None
+        assert len(claimed(engine, "b", settle_seconds=600)) == due
+
     def test_an_order_that_is_freed_has_not_been_failing_before(self, engine: Engine) -> None:
         wanted(engine, event_at(1))
         retried(engine, "a", claimed(engine, "a"), after_seconds=-1, attempt=1)
@@ -762,9 +773,11 @@ def retried(
         ledger.record_retry(connection, "erp", token, [(entry, retry) for entry in batch])
 
 
-def parked(engine: Engine, token: str, batch: Sequence[Entry], park: Park = REJECTED) -> None:
+def parked(
+    engine: Engine, token: str, batch: Sequence[Entry], park: Park = REJECTED, settle_seconds: float = 0
+) -> None:
     with writing(engine) as connection:
-        ledger.record_parked(connection, "erp", token, [(entry, park) for entry in batch])
+        ledger.record_parked(connection, "erp", token, [(entry, park) for entry in batch], settle_seconds)
 
 
 def record(engine: Engine, token: str, batch: Sequence[Entry], outcome: str) -> None:

@@ -15,7 +15,7 @@ from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint
 from hub.consumers.parked import Filter
 from hub.consumers.standings import Standing
 from hub.consumers.system import Receipt
-from hub.database import is_postgres, reading, writing
+from hub.database import in_seconds, is_postgres, reading, writing
 from hub.errors import Rejected
 from hub.schemas.envelope import Event
 from hub.schemas.registry import encode
@@ -161,6 +161,16 @@ class TestFreeing:
         put_aside(engine, event_at(2), UNKNOWN)
         free(engine, ["SO-1"])
         assert claim(engine)[0].tried_version == 2
+
+    def test_an_order_in_doubt_is_not_due_before_its_system_has_settled(self, engine: Engine) -> None:
+        put_aside(engine, event_at(2), UNKNOWN)
+        put_aside(engine, event_at(2, "SO-2"), GAVE_UP)
+        for seconds, due in ((600, {"SO-2"}), (-1, {"SO-1", "SO-2"})):
+            with writing(engine) as connection:
+                in_time = {"due_at": in_seconds(seconds), "lease_token": None, "lease_until": None}
+                connection.execute(update(entries).values(parked_reason="unknown", **in_time))
+            free(engine, ["SO-1", "SO-2"])
+            assert {entry.order_no for entry in claim(engine)} == due
 
     def test_only_parked_orders_of_that_system_are_freed(self, many: Engine) -> None:
         before = rows(many)

@@ -176,7 +176,7 @@ class TestTheBrake:
             ended = drive(engine, begun(engine))
         assert (ended.state, tally(engine, ended)) == ("finished", {"done": 55, "failed": 5})
         with reading(engine) as connection:
-            failures = runs.failures(connection, ended.id)
+            failures = runs.told(connection, ended.id, Item.FAILED)
         assert failures == [{"order_no": number, "said": "receiver_phone: too long"} for number in NUMBERS[10:15]]
 
     def test_failures_that_come_one_by_one_are_counted_together(self, engine: Engine, system: PlainSystem) -> None:
@@ -528,9 +528,9 @@ def found(engine: Engine, run: Run) -> Run:
 
 
 def said(engine: Engine, run: Run) -> dict[str, str]:
-    query = select(runs.bulk_items.c.order_no, runs.bulk_items.c.said).where(runs.bulk_items.c.said.is_not(None))
+    """Why orders were passed over."""
     with reading(engine) as connection:
-        return dict(connection.execute(query.where(runs.bulk_items.c.run == run.id)).all())
+        return {each["order_no"]: each["said"] for each in runs.told(connection, run.id, Item.PASSED)}
 
 
 def freed(engine: Engine) -> dict[str, int]:

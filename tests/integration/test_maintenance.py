@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Table, insert, text, update
 
-from hub import clock, config, crash_points
+from hub import clock, crash_points, groups
 from hub.audit.verbs import Operator
 from hub.audit.verbs import listed as audited
 from hub.bus.port import Delivery
@@ -49,7 +49,7 @@ from tests.support import ADMIN, count, delivery_of, engine_on, event_at, eventu
 
 OPS = Operator("ops.li", "operator")
 only_postgres = pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
-RETENTION = config.Retention(ahead_days=3, batch=100)
+RETENTION = groups.Retention(ahead_days=3, batch=100)
 
 Put = Callable[[Engine, int, int], None]
 
@@ -165,7 +165,7 @@ class TestRows:
 
     def test_leave_after_the_days_that_are_set(self, old: Engine) -> None:
         journal_rows(old, 5, 4)
-        short = config.Retention(journal_days=4, ahead_days=1)
+        short = groups.Retention(journal_days=4, ahead_days=1)
         (found,) = [each for each in maintenance.run(old, short, OPS, lambda _kept: None) if each.table == "journal"]
         assert (found.days, found.rows_deleted) == (4, 4)
 

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node, with an Erlang port mapper of its own."""
+"""A private RabbitMQ node, and the Erlang port mapper by which nodes find each other."""
 
 import base64
 import http.client
@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +15,6 @@ from urllib.parse import quote
 from tests.nodes.errors import MissingProgram, NodeError
 from tests.nodes.node import Node, run
 from tests.nodes.ports import free_ports
-from tests.nodes.processes import wait_until
 
 DEBIAN = Path("/usr/lib/rabbitmq/bin")
 MISSING = "RabbitMQ is not installed: sudo apt-get install rabbitmq-server"
@@ -33,19 +32,50 @@ def rabbit_scripts(debian: Path = DEBIAN, path: str | None = None) -> Path:
     raise MissingProgram(MISSING)
 
 
+class Epmd(Node):
+    """The port mapper of nodes that know each other, and the cookie that they share."""
+
+    name: ClassVar[str] = "epmd"
+    patience: ClassVar[float] = 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.port = free_ports(1)[0]
+        self.cookie = secrets.token_hex(16)
+
+    def _prepare(self) -> None:
+        """Needs nothing."""
+
+    def _command(self) -> list[str]:
+        program = shutil.which("epmd")
+        if program is None:
+            raise MissingProgram(MISSING)
+        return [program, "-port", str(self.port), "-address", "127.0.0.1"]
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ.get("PATH", os.defpath)}
+
+    def _serves(self) -> bool:
+        return answers(self.port)
+
+
 class RabbitNode(Node):
-    """One node that can hold quorum queues; `guest` may do anything from this machine."""
+    """One node that can hold quorum queues; `guest` may do anything from this machine.
+
+    Nodes that are given one port mapper can join each other; else each has its own.
+    """
 
     name: ClassVar[str] = "rabbitmq"
     patience: ClassVar[float] = 120
 
-    def __init__(self, *, management: bool = False) -> None:
+    def __init__(self, *, management: bool = False, epmd: Epmd | None = None, more: Sequence[str] = ()) -> None:
         self._scripts = rabbit_scripts()
         super().__init__()
-        self.port, self.management_port, self._dist_port, self._epmd_port = free_ports(4)
+        self.port, self.management_port, self._dist_port = free_ports(3)
         self.nodename = f"hubtest{self.port}@localhost"
         self._management = management
-        self._epmd: subprocess.Popen[bytes] | None = None
+        self._epmd, self._shared = epmd or Epmd(), epmd is not None
+        self._more = more
 
     def url(self, vhost: str = "/", user: str = "guest", password: str = "guest") -> str:
         """Where AMQP clients connect."""
@@ -79,7 +109,7 @@ class RabbitNode(Node):
 
     def ctl(self, *args: str) -> str:
         """The output of rabbitmqctl against this node, without its banners; costs half a second."""
-        self._start_epmd()
+        self._epmd.start()
         return run([str(self._scripts / "rabbitmqctl"), "--quiet", *args], self._environment())
 
     def kill(self, *, settle: bool = True) -> None:
@@ -95,15 +125,19 @@ class RabbitNode(Node):
         """Kills: a polite stop takes 6 s with management, and the data goes anyway; idempotent."""
         self.kill(settle=False)
         super().close()
-        if self._epmd:
-            self._epmd.wait()
+        if not self._shared:
+            self._epmd.close()
+
+    def serves(self) -> bool:
+        """Whether AMQP clients are greeted now; false for a node that waits for the majority of its cluster."""
+        return self._serves()
 
     def _prepare(self) -> None:
-        self._start_epmd()
+        self._epmd.start()
         cookie = self.home / ".erlang.cookie"
         if cookie.exists():
             return
-        cookie.write_text(secrets.token_hex(16))
+        cookie.write_text(self._epmd.cookie)
         cookie.chmod(0o400)
         plugins = "rabbitmq_management" if self._management else ""
         (self.home / "enabled_plugins").write_text(f"[{plugins}].\n")
@@ -118,6 +152,7 @@ class RabbitNode(Node):
                 "raft.wal_max_size_bytes = 33554432",
                 "log.connection.level = error",
                 *(management if self._management else []),
+                *self._more,
                 "",
             ]
         )
@@ -131,7 +166,7 @@ class RabbitNode(Node):
             "PATH": os.environ.get("PATH", os.defpath),
             "LC_ALL": "C.UTF-8",
             "HOME": home,
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_PORT": str(self._epmd.port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_CRASH_DUMP": f"{home}/crash.dump",
             # The script then becomes the server instead of watching over it: its pid is the one to kill.
@@ -154,15 +189,8 @@ class RabbitNode(Node):
         }
 
     def _serves(self) -> bool:
-        management = not self._management or _answers(self.management_port)
-        return management and _answers(self.port, GREETING)
-
-    def _start_epmd(self) -> None:
-        if self._epmd and self._epmd.poll() is None:
-            return
-        self._epmd = self._spawn([_epmd(), "-port", str(self._epmd_port), "-address", "127.0.0.1"])
-        if not wait_until(lambda: _answers(self._epmd_port), seconds=10):
-            raise NodeError(f"epmd does not listen on port {self._epmd_port}")
+        management = not self._management or answers(self.management_port)
+        return management and answers(self.port, GREETING)
 
     def _api(self, method: str, path: str, body: str | None = None) -> None:
         guest = base64.b64encode(b"guest:guest").decode()
@@ -174,14 +202,7 @@ class RabbitNode(Node):
                 raise NodeError(f"{method} {path}: {answer.status} {answer.read()!r}")
 
 
-def _epmd() -> str:
-    program = shutil.which("epmd")
-    if program is None:
-        raise MissingProgram(MISSING)
-    return program
-
-
-def _answers(port: int, greeting: bytes = b"") -> bool:
+def answers(port: int, greeting: bytes = b"") -> bool:
     """Whether the port accepts, and replies to the greeting if there is one."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as peer:

@@ -25,7 +25,7 @@ from hub.consumers.breaker import (
     undisturbed,
 )
 from hub.consumers.system import Receipt, Result
-from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure, Unreachable
+from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure, Unaskable, Unreachable
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = Consumer(
@@ -41,6 +41,7 @@ PAUSED = Breaker(NOON, cause=Cause.PAUSED, reason="the system is being moved")
 
 SHOWN, NO = Receipt(version=2, found=1), Rejected("no such customer")
 GONE, SILENT, LATER, WHO = Unreachable("refused"), OutcomeUnknown("no answer"), Busy("later"), CredentialsRefused("401")
+MUTE = Unaskable("it cannot say")
 
 # the breaker, what came back of one batch -> cause and failures in a row after it
 LEARNED = [
@@ -62,6 +63,10 @@ LEARNED = [
     (CLOSED, [LATER], Cause.BUSY, 0),
     (CLOSED, [SHOWN, LATER, SHOWN], Cause.BUSY, 0),
     (CLOSED, [GONE, LATER, WHO], Cause.BUSY, 0),
+    (CLOSED, [MUTE] * 9, None, 0),
+    (CLOSED, [MUTE, GONE, MUTE], None, 1),
+    (CLOSED, [MUTE, SHOWN, GONE], None, 0),
+    (replace(CLOSED, failures=2), [MUTE], None, 2),
 ]
 OPEN = [
     Breaker(NOON, cause=Cause.UNREACHABLE, reason="refused", failures=3, trips=1, until=NOON),
@@ -175,6 +180,13 @@ class TestOpen:
         assert learned.trips == breaker.trips + 1
         assert learned.until is not None
         assert learned.until >= NOON + timedelta(seconds=0.5)
+
+    @pytest.mark.parametrize("breaker", OPEN, ids=lambda breaker: breaker.cause)
+    def test_a_probe_that_nobody_could_be_asked_about_is_given_to_the_next_order(self, breaker: Breaker) -> None:
+        probing = entered(breaker, NOON, 1, POLICY)
+        learned = after(probing, [MUTE], NOON, POLICY)
+        assert learned == breaker
+        assert admitted(learned, NOON, 500, POLICY) == 1
 
     def test_waits_grow_up_to_the_cap_and_never_become_a_hot_loop(self) -> None:
         waits = [[waited(GONE, trips) for _ in range(300)] for trips in range(8)]

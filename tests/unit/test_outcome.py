@@ -11,7 +11,7 @@ from hub.config import Consumer
 from hub.consumers.ledger import effects_of
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint, judge
 from hub.consumers.system import Receipt
-from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure, Unreachable
+from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure, Unaskable, Unreachable
 from tests.builders import make_entry
 
 POLICY = Consumer(attempts=3, give_up_seconds=3600, backoff_seconds=1, backoff_max_seconds=8, settle_seconds=5)
@@ -48,6 +48,8 @@ PARKED = [
     (SystemFailure(), 2, NEW, "gave_up", 3, UNKIND),
     (SystemFailure("odd"), 0, 3600.1, "gave_up", 1, "odd"),
     (ZeroDivisionError(), 2, NEW, "gave_up", 3, "ZeroDivisionError"),
+    (Unaskable("no such view"), 0, NEW, "unknown", 1, "no such view"),
+    (Unaskable("no such view"), 5, OLD, "unknown", 6, "no such view"),
 ]
 # These two differ only in particulars, so a person sees one kind of error and how often.
 SAME_KIND = [
@@ -60,7 +62,7 @@ SAME_KIND = [
 OTHER_KIND = [("no such customer", "no such warehouse"), ("", "x"), ("SKU-1 unknown", "SKU-1 blocked")]
 
 outages = st.sampled_from([Unreachable(), Busy(), CredentialsRefused()])
-failures = outages | st.sampled_from([Rejected("no"), OutcomeUnknown(), SystemFailure(), ValueError()])
+failures = outages | st.sampled_from([Rejected("no"), OutcomeUnknown(), Unaskable(), SystemFailure(), ValueError()])
 policies = st.builds(
     Consumer,
     attempts=st.integers(1, 20),
@@ -106,12 +108,12 @@ def test_an_outage_burns_no_attempt_and_parks_nobody(
 
 
 @given(failures, st.integers(0, 99), st.floats(0, 1e9), policies)
-def test_a_storm_parks_only_what_the_system_rejected(
+def test_a_storm_parks_only_what_the_system_rejected_or_cannot_tell(
     error: Exception, attempt: int, failing: float, policy: Consumer
 ) -> None:
     outcome = judge(error, attempt, failing, policy, storm=True)
-    if isinstance(error, Rejected):
-        assert outcome == Park(ParkedReason.REJECTED, attempt + 1, "no")
+    if isinstance(error, (Rejected, Unaskable)):
+        assert isinstance(outcome, Park)
     else:
         assert isinstance(outcome, Retry)
         assert outcome.attempt == attempt
@@ -139,7 +141,7 @@ def test_who_may_have_the_order_is_left_to_settle_and_never_simply_given_up(
             assert in_doubt == isinstance(error, OutcomeUnknown)
             assert not in_doubt or seconds >= policy.settle_seconds
         case Park(reason=reason):
-            assert (reason is ParkedReason.UNKNOWN) == isinstance(error, OutcomeUnknown)
+            assert (reason is ParkedReason.UNKNOWN) == isinstance(error, (OutcomeUnknown, Unaskable))
 
 
 @pytest.mark.parametrize(
