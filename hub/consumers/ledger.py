@@ -150,7 +150,7 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
         wanted_body=case((ledger.c.wanted_version > batch.c.applied_version, ledger.c.wanted_body)),
         effects=ledger.c.effects + batch.c.effects,
         repairs=ledger.c.repairs + batch.c.repairs,
-        external_ref=batch.c.external_ref,
+        external_ref=func.coalesce(batch.c.external_ref, ledger.c.external_ref),
         applied_at=now(),
         due_at=now(),
         attempt=0,

@@ -128,9 +128,11 @@ class Relay:
         if clock.monotonic() - self._leases_checked < self._settings.lease_seconds / 4:
             return
         begun = clock.monotonic()
+        seconds, ours = self._settings.lease_seconds, sorted(self._leases, key=lambda lease: lease.name)
         with writing(self._engine) as connection:
-            seconds = self._settings.lease_seconds
-            self._leases = [lease for lease in self._leases if leases.renew(connection, lease, seconds)]
+            self._leases = [lease for lease in ours if leases.renew(connection, lease, seconds)]
+        # On its own: whoever held some rows and wanted others could block a relay that does the same the other way.
+        with writing(self._engine) as connection:
             taken = self._one_more(connection)
         self._leases += taken
         self._leases_checked, self._held_until = begun, begun + self._settings.lease_seconds

@@ -39,7 +39,7 @@ from hub.schemas.registry import encode
 from tests.builders import make_new_order, make_receiver
 from tests.nodes.processes import wait_until
 from tests.plain_system import PlainSystem, settle, working
-from tests.running import Machine
+from tests.running import PATIENCE_SECONDS, Machine
 from tests.support import ADMIN, delivery_of
 
 ROOT = Path(__file__).parents[2]
@@ -418,7 +418,7 @@ class TestActing:
     def test_retry_of_named_orders_lets_them_through(self, world: World) -> None:
         with world.consuming():
             said = world.must("parked retry {rejected} {gave_up} {rejected} --system crm --why mended")
-            assert wait_until(lambda: set(world.parked()) == {"rejected-too", "moved", "unknown"}, 10)
+            assert wait_until(lambda: set(world.parked()) == {"rejected-too", "moved", "unknown"}, PATIENCE_SECONDS)
         assert said.startswith("2 orders will be tried again: ")
         shown = world.read("parked show crm {rejected} --json")
         assert (shown["entry"]["applied_version"], shown["journal"][-1]["what"]) == (1, "applied")
@@ -437,7 +437,7 @@ class TestActing:
             with world.engine() as engine:
                 bring(engine, world.numbers["moved"])
             moved = f"parked show crm {world.numbers['moved']} --json"
-            assert wait_until(lambda: world.read(moved)["entry"]["applied_version"] == 2, 10)
+            assert wait_until(lambda: world.read(moved)["entry"]["applied_version"] == 2, PATIENCE_SECONDS)
         assert [step["what"] for step in world.read(moved)["journal"]] == [
             *("wanted", "parked", "skipped", "wanted", "applied"),
         ]
@@ -445,7 +445,7 @@ class TestActing:
     def test_supersede_brings_the_present_state(self, world: World) -> None:
         with world.consuming():
             said = world.must("parked supersede {moved} --system crm --why 'paid meanwhile' --yes")
-            assert wait_until(lambda: "moved" not in world.parked(), 10)
+            assert wait_until(lambda: "moved" not in world.parked(), PATIENCE_SECONDS)
         assert said == f"1 order superseded and tried again: {world.numbers['moved']}\n"
         assert world.read("parked show crm {moved} --json")["entry"]["applied_version"] == 2
 
@@ -502,7 +502,7 @@ class TestActing:
             world.must("parked retry {rejected} --system crm")
             assert world.must("systems resume crm --why done --by ops.li") == "crm has its orders again\n"
             rejected = f"parked show crm {world.numbers['rejected']} --json"
-            assert wait_until(lambda: world.read(rejected)["entry"]["applied_version"] == 1, 10)
+            assert wait_until(lambda: world.read(rejected)["entry"]["applied_version"] == 1, PATIENCE_SECONDS)
         assert world.must("systems resume crm") == "crm: nothing kept its orders back\n"
         assert [(row["verb"], row["reason"]) for row in world.audit()] == [
             *(("system.resume", "done"), ("parked.retry", None), ("system.pause", "stocktaking")),
@@ -544,7 +544,7 @@ class TestBulkRuns:
     def test_an_interrupted_run_ends_with_75_and_says_how_to_go_on(self, world: World, number: signal.Signals) -> None:
         words = world.words("parked retry --system crm --yes --why mended")
         with world.machine.daemon(*words) as run:
-            assert wait_until(lambda: [each["state"] for each in listed_runs(world)] == ["running"], 20)
+            assert wait_until(lambda: [each["state"] for each in listed_runs(world)] == ["running"], PATIENCE_SECONDS)
             run.process.send_signal(number)
             assert run.ended() == 75
             assert run.said() == "hub: bulk run 1 is paused: interrupted; hub bulk resume 1 goes on\n"
@@ -553,7 +553,7 @@ class TestBulkRuns:
 
     def test_a_run_is_cancelled_from_another_terminal(self, world: World) -> None:
         with world.machine.daemon(*world.words("parked retry --system crm --yes")) as run:
-            assert wait_until(lambda: [each["state"] for each in listed_runs(world)] == ["running"], 20)
+            assert wait_until(lambda: [each["state"] for each in listed_runs(world)] == ["running"], PATIENCE_SECONDS)
             second = world.hub("bulk resume 1")
             assert (second.returncode, second.stdout) == (4, "")
             assert "hub bulk show 1" in second.stderr

@@ -257,7 +257,6 @@ def test_a_relay_without_its_exchange_calls_nothing_published_and_goes_on_once_i
     spotless(seconds)
 
 
-@bug("without its exchange a relay connects and publishes a hundred times a second: an unknown fate is no pause")
 @pytest.mark.fault("F16")
 def test_a_relay_without_its_exchange_tries_again_at_leisure(rig: Rig, settings: config.Settings) -> None:
     with rig.working():
@@ -305,9 +304,6 @@ def test_a_full_queue_does_not_keep_new_orders_from_the_other_systems(
     spotless(seconds)
 
 
-@bug(
-    "a queue that was full refuses an old connection for ever once its limit is taken away, and the relay keeps its own"
-)
 @pytest.mark.fault("F18")
 def test_a_limit_that_was_taken_away_is_noticed(
     without_crm: Rig, machine: Machine, rabbit_node: RabbitNode, vhost: str, spotless: Spotless

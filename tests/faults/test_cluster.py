@@ -49,7 +49,6 @@ def test_every_node_of_the_cluster_has_every_queue(rabbit_cluster: RabbitCluster
         assert all(row.count("@") == 3 for row in members)
 
 
-@pytest.mark.xfail(reason="a relay that connects before there is a new leader is refused for ever", strict=False)
 @pytest.mark.fault("F5")
 def test_a_killed_leader_costs_a_short_stall(
     rig: Rig, rabbit_cluster: RabbitCluster, leader: RabbitNode, spotless: Spotless

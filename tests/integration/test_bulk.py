@@ -227,7 +227,7 @@ class TestWhenNothingMoves:
         park(engine, NUMBERS[:9])
         system.judges = lambda _wanted: Unreachable("connection refused")
         with working(engine, system, breaker_failures=1):
-            ended = drive(engine, begun(engine), Pace(patience_seconds=1))
+            ended = drive(engine, begun(engine), Pace(patience_seconds=4))
         assert (ended.state, ended.said) == ("stopped", "crm is left alone (unreachable: connection refused)")
         assert tally(engine, ended) == {"released": 1, "waiting": 8}
 
@@ -245,11 +245,11 @@ class TestWhenNothingMoves:
         fast = NUMBERS[:5]
 
         def slowly(wanted: Wanted) -> None:
-            time.sleep(0 if wanted.order.order_no in fast else 0.5)
+            time.sleep(0 if wanted.order.order_no in fast else 0.7)
 
         system.judges = slowly
         with working(engine, system, work_batch=1):
-            ended = drive(engine, begun(engine), Pace(patience_seconds=1.5, ramp=(12,)))
+            ended = drive(engine, begun(engine), Pace(patience_seconds=3, ramp=(12,)))
         assert (ended.state, tally(engine, ended)) == ("finished", {"done": 12})
 
 

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,8 +35,6 @@ from hub.tables import outbox_archive
 from tests.builders import make_new_order
 from tests.nodes.rabbitmq import RabbitNode
 from tests.support import ADMIN, TWO_QUEUES, count, drain, eventually
-
-bug = partial(pytest.mark.xfail, strict=True)
 
 ROOT = Path(__file__).parents[2]
 VERBS = ("pay", "pick", "ship", "complete")
@@ -379,7 +376,6 @@ class TestMany:
         assert Counter(recorded.sent) == Counter(dict.fromkeys(archived(engine), 1))
         assert versions_of(received(bus, 280)) == {order.order_no: [1, 2, 3, 4] for order in placed}
 
-    @bug(reason="two relays lock the rows of the leases in different orders, and PostgreSQL ends one by a deadlock")
     @pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
     def test_relays_that_look_after_their_leases_at_once_never_block_each_other(self, engine: Engine, bus: Bus) -> None:
         def look(relay: Relay) -> None:

@@ -1,92 +1,156 @@
-"""Plant bugs one by one in a copy of the tree and see which test finds each: `python -m tests.mutants.run [WORDS]`."""
+"""Plants each bug in a copy of the tree and runs what must see it: `python -m tests.mutants [word ...]`.
+
+Exit code 1 where a bug survives, where its place is not found, or where something is red without any bug.
+"""
 
 from __future__ import annotations
 
-import re
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from hub.cli.output import table
-from tests.mutants.table import MUTANTS, Mutant
+from tests.mutants.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
-AT_ONCE = 2
-TESTS_FAILED = 1
-
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", "not postgresql and not rabbitmq")
+SEEDS_WITHOUT_A_BUG = 20
+LONGEST_SECONDS = 180
+NOT_RUN = "NOT RUN"
 
 
 @dataclass(frozen=True)
-class Hunt:
-    """How a bug fared: the test that found it, or None where it survived."""
+class Verdict:
+    """What became of a bug: `caught`, `SURVIVED` or why it was not run."""
 
     mutant: Mutant
-    found_by: str | None
+    said: str
     seconds: float
 
-
-def main(words: list[str]) -> int:
-    """Hunt every bug, or those whose sentence holds the words; 1 where any survived."""
-    chosen = [mutant for mutant in MUTANTS if " ".join(words) in mutant.what]
-    hunts = []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for hunt in pool.map(hunted, chosen):
-            sys.stdout.write(f"{'caught' if hunt.found_by else 'SURVIVED'}: {hunt.mutant.what}\n")
-            sys.stdout.flush()
-            hunts.append(hunt)
-    rows = [(each.mutant.what, each.found_by or "SURVIVED", each.seconds) for each in hunts]
-    Console(width=150).print(table(["planted bug", "found by", "seconds"], rows))
-    survived = sum(each.found_by is None for each in hunts)
-    sys.stdout.write(f"{len(hunts) - survived} of {len(hunts)} planted bugs were caught\n")
-    return int(survived > 0)
+    @property
+    def caught(self) -> bool:
+        return self.said == "caught"
 
 
-def hunted(mutant: Mutant) -> Hunt:
-    """Plant one bug in a copy and run its tests there."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hub-mutant-") as name:
-        copy = Path(name)
-        for file in files():
-            (copy / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / file, copy / file)
-        plant(mutant, copy)
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutant.tests],
-            cwd=copy,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    found = _FAILED.search(done.stdout)
-    caught = done.returncode == TESTS_FAILED and found is not None
-    return Hunt(mutant, found[1].rpartition("/")[2] if caught and found else None, time.monotonic() - began)
+def main(words: Sequence[str] | None = None) -> int:
+    """Try the bugs that are named by any of the words, all without one; 1 unless every one is caught."""
+    asked = sys.argv[1:] if words is None else words
+    chosen = [mutant for mutant in MUTANTS if not asked or any(word in mutant.what for word in asked)]
+    begun = time.monotonic()
+    with copied() as tree:
+        if not _green(tree, chosen):
+            return 1
+        verdicts = [_told(_tried(tree, mutant)) for mutant in chosen]
+    caught = sum(verdict.caught for verdict in verdicts)
+    _say(f"{caught} of {len(verdicts)} planted bugs were caught, in {time.monotonic() - begun:.0f} s")
+    return 0 if caught == len(verdicts) else 1
 
 
-def plant(mutant: Mutant, tree: Path) -> None:
-    """Put the bug in its place; ValueError where that place is not exactly one."""
-    path = tree / mutant.file
-    text = path.read_text(encoding="utf-8")
-    if (times := text.count(mutant.old)) != 1:
-        raise ValueError(f"{mutant.what}: {mutant.file} has the old text {times} times")
-    path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+def place_of(mutant: Mutant, tree: Path = ROOT) -> int:
+    """How often the text to be changed stands in its file."""
+    return (tree / mutant.file).read_text(encoding="utf-8").count(mutant.old)
 
 
-def files() -> Iterator[Path]:
-    """What belongs to the project, committed or not."""
+@contextmanager
+def copied() -> Iterator[Path]:
+    """A copy of every file of the project's own; what git ignores stays behind."""
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
-    return (path for line in listed.stdout.splitlines() if (ROOT / (path := Path(line))).is_file())
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            if (ROOT / name).is_file():
+                (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, Path(folder) / name)
+        yield Path(folder)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _green(tree: Path, chosen: Sequence[Mutant]) -> bool:
+    """Whether everything passes without any bug, and is really the copy's."""
+    where = _python(tree, "-c", "import hub; print(hub.__file__)").stdout
+    if not where.startswith(str(tree)):
+        _say(f"the tests would run {where.strip()} and not the copy")
+        return False
+    tests = sorted({test for mutant in chosen for test in mutant.tests})
+    for done in (_pytest(tree, tests), _seeds(tree, SEEDS_WITHOUT_A_BUG)):
+        if done.returncode:
+            _say(f"red without any bug:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
+            return False
+    return True
+
+
+def _tried(tree: Path, mutant: Mutant) -> Verdict:
+    begun = time.monotonic()
+    said = _outcome(tree, mutant) if place_of(mutant, tree) == 1 else f"{NOT_RUN}: its place is not there once"
+    return Verdict(mutant, said, time.monotonic() - begun)
+
+
+def _outcome(tree: Path, mutant: Mutant) -> str:
+    with _planted(tree, mutant):
+        codes = [_pytest(tree, [test]).returncode for test in mutant.tests]
+        if mutant.seeds:
+            codes.append(_seeds(tree, mutant.seeds).returncode)
+    if any(code not in (0, 1) for code in codes):
+        return f"{NOT_RUN}: pytest ended with {codes}"
+    return "caught" if codes and all(codes) else "SURVIVED"
+
+
+@contextmanager
+def _planted(tree: Path, mutant: Mutant) -> Iterator[None]:
+    path = tree / mutant.file
+    right = path.read_text(encoding="utf-8")
+    _write(path, right.replace(mutant.old, mutant.new))
+    try:
+        yield
+    finally:
+        _write(path, right)
+
+
+def _write(path: Path, text: str) -> None:
+    # Compiled code is told apart by whole seconds and length: each text gets a second of its own.
+    second = path.stat().st_mtime + 10
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, (second, second))
+
+
+def _pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    if not tests:
+        return subprocess.CompletedProcess((), 0, "", "")
+    return _python(tree, *PYTEST, *tests)
+
+
+def _seeds(tree: Path, seeds: int) -> subprocess.CompletedProcess[str]:
+    return _python(tree, "-m", "tests.simulation.run", "--seeds", str(seeds), "--most", "1")
+
+
+def _python(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, *arguments)
+    variables = {**os.environ, "PYTHONPATH": str(tree)}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    try:
+        return subprocess.run(
+            command, cwd=tree, env=variables, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 124, "", f"still running after {LONGEST_SECONDS} s")
+
+
+def _told(verdict: Verdict) -> Verdict:
+    mutant = verdict.mutant
+    seen_by = ", ".join(test.rpartition("::")[2] for test in mutant.tests) or f"simulation, {mutant.seeds} seeds"
+    _say(f"{verdict.said:9} {verdict.seconds:5.1f} s  {mutant.what}  <- {seen_by}")
+    return verdict
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

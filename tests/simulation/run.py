@@ -17,7 +17,6 @@ from tests.simulation.plan import REACHABLE, Fault
 from tests.simulation.seed import Result, play
 
 SEEDS_AT_ONCE = 20
-MOST_SHOWN = 3
 ENOUGH_FOR_EVERYTHING = 500
 
 KINDS = (*REACHABLE, *(fault for fault in Fault if fault is not Fault.KILLED))
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if time.monotonic() - told > asked.every or done == asked.seeds:
             told = time.monotonic()
             _say(f"{done} of {asked.seeds} seeds, {done / (told - begun):.1f} a second, {len(broken)} broken")
-        if len(broken) == MOST_SHOWN:
+        if len(broken) == asked.most:
             break
     return _verdict(broken, counts, asked.seeds)
 
@@ -88,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=1000, help="how many (default %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default %(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="how many at once (default %(default)s)")
+    parser.add_argument("--most", type=int, default=3, help="broken seeds after which to stop (default %(default)s)")
     parser.add_argument("--every", type=float, default=5, help="seconds between two lines of progress")
     return parser
 

@@ -13,9 +13,7 @@ from hub import config
 from hub.bus.rabbit.link import NOT_FOUND, nodes_of, translated
 from hub.bus.rabbit.publisher import RabbitPublisher
 from hub.bus.rabbit.subscription import RabbitSubscription
-from hub.bus.topology import Topology, exchange_name, queue_arguments
-
-_DEAD_QUEUE = {"x-queue-type": "quorum"}
+from hub.bus.topology import DEAD_QUEUE_ARGUMENTS, Topology, exchange_name, queue_arguments
 
 
 class RabbitBus:
@@ -35,7 +33,7 @@ class RabbitBus:
             channel.exchange_declare(topology.dead_exchange, "direct", durable=True)
             for queue in topology.queues:
                 arguments = queue_arguments(queue, topology.dead_exchange)
-                channel.queue_declare(queue.dead, durable=True, arguments=_DEAD_QUEUE)
+                channel.queue_declare(queue.dead, durable=True, arguments=DEAD_QUEUE_ARGUMENTS)
                 channel.queue_bind(queue.dead, topology.dead_exchange, queue.name)
                 channel.queue_declare(queue.name, durable=True, arguments=arguments)
                 for key in queue.keys:

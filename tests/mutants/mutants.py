@@ -1,0 +1,268 @@
+"""The table: one line of the hub made wrong, and what must turn red. Every `old` stands exactly once in its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LEDGER = "tests/contract/test_ledger_contract.py"
+STORE = "tests/contract/test_store_contract.py"
+BUS = "tests/contract/test_bus_contract.py"
+SYSTEM = "tests/contract/test_system_contract.py"
+RELAY = "tests/integration/test_relay.py"
+WORKER = "tests/integration/test_worker.py"
+BREAKER = "tests/unit/test_breaker.py"
+FOUND = "tests/simulation/test_found.py"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug: what it is, where, the text and what takes its place; the tests or the seeds that must see it."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = ()
+    seeds: int = 0
+
+
+MUTANTS = (
+    Mutant(
+        "settled with the bus before the ledger has it",
+        "hub/consumers/receiver.py",
+        "                self._keep(deliveries)\n                subscription.ack(deliveries)\n",
+        "                subscription.ack(deliveries)\n                self._keep(deliveries)\n",
+        seeds=300,
+    ),
+    Mutant(
+        "what the ledger could not take is forgotten",
+        "hub/consumers/receiver.py",
+        "self._unkept = self._unkept or self._receive(subscription)",
+        "self._unkept = self._receive(subscription)",
+        seeds=300,
+    ),
+    Mutant(
+        "dead letters are settled and not kept",
+        "hub/consumers/receiver.py",
+        "        events, dead = decode_all(deliveries)\n",
+        "        events, dead = decode_all(deliveries)[0], []\n",
+        seeds=300,
+    ),
+    Mutant(
+        "a duplicate is wanted again",
+        "hub/consumers/ledger.py",
+        "where=ledger.c.wanted_version < given.excluded.wanted_version",
+        "where=ledger.c.wanted_version <= given.excluded.wanted_version",
+        (f"{LEDGER}::TestWanting::test_duplicates_and_older_events_change_nothing",),
+    ),
+    Mutant(
+        "an older event takes the place of a newer one",
+        "hub/consumers/ledger.py",
+        "where=ledger.c.wanted_version < given.excluded.wanted_version",
+        "where=ledger.c.wanted_version != given.excluded.wanted_version",
+        seeds=300,
+    ),
+    Mutant(
+        "a newer version brings an order in doubt forward",
+        "hub/consumers/ledger.py",
+        "case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)",
+        "given.excluded.due_at",
+        (f"{LEDGER}::TestDoubt::test_a_newer_version_waits_until_the_system_has_settled",),
+    ),
+    Mutant(
+        "a newer version frees whatever is parked",
+        "hub/consumers/ledger.py",
+        "    rejected = ledger.c.parked_reason == ParkedReason.REJECTED\n",
+        "    rejected = ledger.c.parked_reason.is_not(None)\n",
+        (f"{LEDGER}::TestParking::test_a_newer_version_does_not_free_an_order_of_which_nobody_knows_why",),
+    ),
+    Mutant(
+        "the guard of a record is turned round",
+        "hub/consumers/ledger.py",
+        "held.where(ledger.c.applied_version <= batch.c.applied_version)",
+        "held.where(ledger.c.applied_version >= batch.c.applied_version)",
+        (f"{LEDGER}::TestRecording::test_what_is_done_is_applied_and_what_was_overtaken_is_journalled",),
+    ),
+    Mutant(
+        "whoever comes late records all the same",
+        "hub/consumers/ledger.py",
+        "ours = (ledger.c.system == system) & (ledger.c.lease_token == token)",
+        "ours = ledger.c.system == system",
+        (f"{LEDGER}::TestClaiming::test_a_late_holder_records_nothing",),
+    ),
+    Mutant(
+        "a leased entry is claimed again",
+        "hub/consumers/ledger.py",
+        "    free = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < in_seconds(-settle_seconds))\n",
+        "    free = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < in_seconds(settle_seconds + 60))\n",
+        seeds=300,
+    ),
+    Mutant(
+        "nothing settles after a lease that ran out",
+        "hub/consumers/ledger.py",
+        "(ledger.c.lease_until < in_seconds(-settle_seconds))",
+        "(ledger.c.lease_until < now())",
+        (f"{LEDGER}::TestDoubt::test_a_claim_that_nobody_recorded_settles_from_the_end_of_its_lease",),
+    ),
+    Mutant(
+        "what is claimed does not count as tried",
+        "hub/consumers/ledger.py",
+        "leased.values(tried_version=ledger.c.wanted_version, **until)",
+        "leased.values(**until)",
+        seeds=300,
+    ),
+    Mutant(
+        "nothing settles after a call without an answer",
+        "hub/consumers/outcome.py",
+        "return max(seconds, policy.settle_seconds) if in_doubt else seconds",
+        "return seconds",
+        seeds=300,
+    ),
+    Mutant(
+        "a system that is not reached costs an attempt",
+        "hub/consumers/outcome.py",
+        "isinstance(error, (Unreachable, Busy, CredentialsRefused))",
+        "isinstance(error, (Busy, CredentialsRefused))",
+        seeds=300,
+    ),
+    Mutant(
+        "a storm is not recognised",
+        "hub/consumers/breaker.py",
+        "return len(results) >= max(2, policy.breaker_failures) and unanswered(results)",
+        "return False",
+        seeds=300,
+    ),
+    Mutant(
+        "the breaker never opens",
+        "hub/consumers/breaker.py",
+        "failing.failures >= policy.breaker_failures",
+        "failing.failures < 0",
+        (f"{BREAKER}::TestClosed::test_it_opens_by_what_comes_back",),
+    ),
+    Mutant(
+        "the breaker never closes",
+        "hub/consumers/breaker.py",
+        "        return Breaker(breaker.filled_at, breaker.tokens)\n",
+        "        return breaker\n",
+        (f"{BREAKER}::TestOpen::test_any_answer_closes_it_and_all_is_forgotten",),
+    ),
+    Mutant(
+        "everything passes an open breaker once its moment has come",
+        "hub/consumers/breaker.py",
+        "    most = 1 if breaker.cause else limit\n",
+        "    most = limit\n",
+        seeds=300,
+    ),
+    Mutant(
+        "nobody takes tokens from the bucket",
+        "hub/consumers/breaker.py",
+        "tokens=filled(breaker, moment, policy) - taken",
+        "tokens=filled(breaker, moment, policy)",
+        seeds=300,
+    ),
+    Mutant(
+        "an order in doubt is not asked for",
+        "hub/consumers/worker.py",
+        "self._look([entry.order_no for entry in entries if entry.in_doubt])",
+        "self._look([])",
+        seeds=300,
+    ),
+    Mutant(
+        "a worker that was held up calls all the same",
+        "hub/consumers/worker.py",
+        "if clock.monotonic() > self._call_until:",
+        "if self._call_until < 0:",
+        (f"{FOUND}::test_a_worker_that_was_held_up_for_half_of_its_lease_calls_nobody",),
+    ),
+    Mutant(
+        "an older version overwrites a newer one in the interface tables",
+        "hub/consumers/interface_tables.py",
+        "where=hub_orders.c.version < given.excluded.version",
+        "where=hub_orders.c.version > given.excluded.version",
+        (f"{SYSTEM}::test_each_new_version_is_counted_once",),
+    ),
+    Mutant(
+        "an event that no queue took is called published",
+        "hub/producers/relay.py",
+        "if fates.get(row.id) is Fate.CONFIRMED]",
+        "if fates.get(row.id) in (Fate.CONFIRMED, Fate.UNROUTABLE)]",
+        seeds=300,
+    ),
+    Mutant(
+        "an event is called published before the bus has confirmed it",
+        "hub/producers/relay.py",
+        "if fates.get(row.id) is Fate.CONFIRMED]",
+        "if row.id in fates]",
+        seeds=300,
+    ),
+    Mutant(
+        "a relay settles without its lease",
+        "hub/producers/relay.py",
+        "            leases.keep(connection, lease, self._settings.lease_seconds)\n",
+        "",
+        (f"{RELAY}::TestStandingBy::test_a_relay_that_lost_its_lease_records_nothing",),
+    ),
+    Mutant(
+        "a relay that was held up publishes all the same",
+        "hub/producers/relay.py",
+        "if clock.monotonic() > self._held_until:",
+        "if self._held_until < 0:",
+        seeds=300,
+    ),
+    Mutant(
+        "waves do not keep the versions of an order apart",
+        "hub/producers/relay.py",
+        "        wave = seen[row.order_no]\n",
+        "        wave = 0\n",
+        seeds=300,
+    ),
+    Mutant(
+        "the next version goes out though the one before did not arrive",
+        "hub/producers/relay.py",
+        "going = [row for row in wave if row.order_no not in blocked]",
+        "going = list(wave)",
+        seeds=300,
+    ),
+    Mutant(
+        "a change is written without its event",
+        "hub/oms/orders.py",
+        "    outbox.append(connection, [_announcement(changed) for changed in changes])\n",
+        "",
+        seeds=20,
+    ),
+    Mutant(
+        "a change leaves the version as it was",
+        "hub/oms/orders.py",
+        '"version": order.version + 1',
+        '"version": order.version',
+        (f"{STORE}::TestOrders::test_each_change_is_a_version_a_step_and_an_event",),
+    ),
+    Mutant(
+        "a request is carried out whenever it comes",
+        "hub/oms/requests.py",
+        "    if not _is_first(connection, request):\n",
+        "    if not _is_first(connection, request) and False:\n",
+        (f"{STORE}::TestRequests::test_a_request_is_carried_out_once_and_answered_alike",),
+    ),
+    Mutant(
+        "a hash does not cover the one before",
+        "hub/audit/chain.py",
+        'f"{before}\\n{plain}"',
+        'f"\\n{plain}"',
+        seeds=20,
+    ),
+    Mutant(
+        "the embedded bus confirms what nobody takes",
+        "hub/bus/embedded.py",
+        "Fate.CONFIRMED if queues else Fate.UNROUTABLE",
+        "Fate.CONFIRMED if True else Fate.UNROUTABLE",
+        (f"{BUS}::test_an_unroutable_message_is_told_and_kept_nowhere",),
+    ),
+    Mutant(
+        "an ack settles what another reader holds",
+        "hub/bus/embedded.py",
+        "delete(_deliveries).where(self._mine(), _deliveries.c.message.in_",
+        "delete(_deliveries).where(self._here(), _deliveries.c.message.not_in([0]) | _deliveries.c.message.in_",
+        (f"{BUS}::test_an_ack_settles_what_it_names_and_nothing_else",),
+    ),
+)
