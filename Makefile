@@ -23,14 +23,14 @@ setup: ## make .venv with everything for development; instant when nothing chang
 services: ## install RabbitMQ and PostgreSQL for the tests, or say how
 	@scripts/services.sh
 
-test: setup services lint verify ## everything: checks, then every test
+test: setup services lint verify ## checks, then every test that is not slow
 	$(BIN)/pytest tests -m "not slow" $(ARGS)
 
 unit: setup ## pure rules; seconds
 contract: setup ## every adapter keeps the promises of its port
 integration: setup ## real PostgreSQL and RabbitMQ
 faults: setup ## killed, frozen and restarted processes and servers, the slow ones too
-e2e: setup ## the command line, from the first order to the report
+e2e: setup ## the command line, from the first order to the report, the slow tests too
 unit contract integration faults e2e:
 	$(BIN)/pytest tests/$@ $(ARGS)
 

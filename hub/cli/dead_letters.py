@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Engine
 
 from hub import config, wiring
 from hub.audit.verbs import Operator
@@ -74,14 +75,7 @@ def requeue(
             found = dead_letters.listed(connection, chosen, 10_000)
         if _only_shown(numbers, reason, found, yes):
             return
-        refused = []
-        for each in found:
-            try:
-                system = _system_of(each, systems)
-                event = dead_letters.requeue(engine, operator, each["id"], system, why)
-                typer.echo(f"{each['id']}: {event.subject} version {event.order.version} was given to {system}")
-            except Refused as error:
-                refused.append(str(error))
+        refused = [said for each in found if (said := _given(engine, operator, each, systems, why))]
     if refused:
         raise Refused("; ".join(refused))
 
@@ -97,6 +91,19 @@ def discard(numbers: Numbers, why: Reason, by: By = None) -> None:
 def _systems(settings: config.Settings) -> dict[str, str]:
     queues = {name: queue_of(name, settings.bus.prefix) for name in config.SYSTEMS}
     return {of: name for name, queue in queues.items() for of in (queue.name, queue.dead)}
+
+
+def _given(
+    engine: Engine, by: Operator, letter: dict[str, Any], systems: dict[str, str], why: str | None
+) -> str | None:
+    """Give one to its system; the reason where that cannot be."""
+    try:
+        system = _system_of(letter, systems)
+        event = dead_letters.requeue(engine, by, letter["id"], system, why)
+    except Refused as error:
+        return str(error)
+    typer.echo(f"{letter['id']}: {event.subject} version {event.order.version} was given to {system}")
+    return None
 
 
 def _system_of(letter: dict[str, Any], systems: dict[str, str]) -> str:

@@ -105,8 +105,7 @@ def retry(  # noqa: PLR0913 - each is an option
     with wiring.hub_engine(settings, "parked") as engine:
         if orders:
             _check_no_filter(reason, error, since, until, rate)
-            named = order_numbers("ORDER", orders)
-            _say("will be tried again", verbs.retry(engine, operator, _one_system(system), named, why))
+            _retry_named(engine, operator, system, orders, why)
             return
         for name in [known_system(system)] if system else config.SYSTEMS:
             chosen = _filter(settings, name, reason, None, since, until, error)
@@ -163,6 +162,11 @@ def _one_system(name: str | None) -> str:
     if name is None:
         raise BadInput("--system: say at which system the orders are parked")
     return known_system(name)
+
+
+def _retry_named(engine: Engine, by: Operator, system: str | None, orders: Sequence[str], why: str | None) -> None:
+    named = order_numbers("ORDER", orders)
+    _say("will be tried again", verbs.retry(engine, by, _one_system(system), named, why))
 
 
 def _check_no_filter(*given: Any) -> None:

@@ -112,12 +112,15 @@ class Driver:
             left = runs.items(connection, run.id, Item.RELEASED)
             chosen = left or runs.items(connection, run.id, Item.WAITING, size)
             if not left:
-                refused = self._release(connection, run.system, chosen)
-                runs.move(connection, run.id, [each for each in chosen if each not in refused], Item.RELEASED)
-                for order_no, why in refused.items():
-                    runs.move(connection, run.id, [order_no], Item.PASSED, why)
+                self._let_go(connection, run, chosen)
         reach("bulk.released")
         return chosen
+
+    def _let_go(self, connection: Connection, run: Run, chosen: Sequence[str]) -> None:
+        refused = self._release(connection, run.system, chosen)
+        runs.move(connection, run.id, [each for each in chosen if each not in refused], Item.RELEASED)
+        for order_no, why in refused.items():
+            runs.move(connection, run.id, [order_no], Item.PASSED, why)
 
     def _watched(self, run: Run, wave: Sequence[str], lease: Lease, told: Callable[[Progress], object]) -> str | None:
         """Wait until the wave is settled; why the run must not go on, if so."""

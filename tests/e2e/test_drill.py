@@ -73,6 +73,7 @@ def test_a_drill_on_files_is_survived_and_filed(machine: Machine) -> None:
     assert "4 条无法解析的消息" in report
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_what_was_not_survived_is_told_and_the_next_fault_finds_a_new_deployment() -> None:
     told_of: list[Result] = []

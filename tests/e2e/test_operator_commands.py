@@ -42,6 +42,9 @@ from tests.plain_system import PlainSystem, settle, working
 from tests.running import PATIENCE_SECONDS, Machine
 from tests.support import ADMIN, delivery_of
 
+# A process for each command: minutes in all.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "docs" / "operations.md", ROOT / "docs" / "operations.zh.md")
 

@@ -26,14 +26,35 @@ class Recovery:
     verdict: Verdict
 
 
+REPRESENTATIVE = (
+    "test_a_consumer_whose_queue_is_deleted_ends_says_so_and_goes_on_once_it_is_there_again",
+    "test_what_no_queue_is_bound_for_is_held_and_goes_on_once_one_is",
+    "test_confirms_that_never_come_cost_one_deadline_each_and_nothing_is_called_published",
+    "test_a_full_queue_does_not_keep_new_orders_from_the_other_systems",
+    "test_a_daemon_whose_password_was_changed_ends_with_the_reason",
+    "test_a_connection_lost_at_commit_is_settled_by_the_request_id",
+    "test_a_lock_wait_is_bounded_and_the_request_succeeds_afterwards",
+    "test_a_deadlock_is_tried_again_and_nobody_hears_of_it",
+    "test_with_two_nodes_killed_nothing_is_called_published_and_the_oms_goes_on",
+)
+"""What hurts real servers and is run with every other test; the rest is for `make faults`."""
+
 RECOVERIES = pytest.StashKey[list[Recovery]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Markers of this folder, and an empty table."""
-    config.addinivalue_line("markers", "slow: takes more than 20 seconds")
     config.addinivalue_line("markers", "fault(id): the fault of the catalogue that a test tries")
     config.stash[RECOVERIES] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All but the representative ones are slow."""
+    hurting = ("test_broker.py", "test_cluster.py", "test_database.py")
+    for item in items:
+        ours = item.path.parent == Path(__file__).parent and item.path.name in hurting
+        if ours and not item.name.startswith(REPRESENTATIVE):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

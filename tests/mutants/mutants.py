@@ -10,6 +10,9 @@ BUS = "tests/contract/test_bus_contract.py"
 SYSTEM = "tests/contract/test_system_contract.py"
 RELAY = "tests/integration/test_relay.py"
 WORKER = "tests/integration/test_worker.py"
+LOCKS = "tests/contract/test_lock_order.py"
+CLAIMS = "tests/integration/test_claims.py"
+GATE = "tests/contract/test_gate_contract.py"
 BREAKER = "tests/unit/test_breaker.py"
 FOUND = "tests/simulation/test_found.py"
 
@@ -24,6 +27,8 @@ class Mutant:
     new: str
     tests: tuple[str, ...] = ()
     seeds: int = 0
+    on: str = ""
+    """The service that its tests need: `postgresql` or `rabbitmq`."""
 
 
 MUTANTS = (
@@ -130,7 +135,7 @@ MUTANTS = (
         "hub/consumers/breaker.py",
         "return len(results) >= max(2, policy.breaker_failures) and unanswered(results)",
         "return False",
-        seeds=300,
+        (f"{WORKER}::TestStorm::test_it_is_charged_to_nobody_and_opens_the_breaker",),
     ),
     Mutant(
         "the breaker never opens",
@@ -207,7 +212,7 @@ MUTANTS = (
         "hub/producers/relay.py",
         "if clock.monotonic() > self._held_until:",
         "if self._held_until < 0:",
-        seeds=300,
+        (f"{RELAY}::TestStopped::test_between_claim_and_publish_it_publishes_nothing",),
     ),
     Mutant(
         "waves do not keep the versions of an order apart",
@@ -261,8 +266,82 @@ MUTANTS = (
     Mutant(
         "an ack settles what another reader holds",
         "hub/bus/embedded.py",
-        "delete(_deliveries).where(self._mine(), _deliveries.c.message.in_",
-        "delete(_deliveries).where(self._here(), _deliveries.c.message.not_in([0]) | _deliveries.c.message.in_",
+        "return self._here() & (_deliveries.c.holder == self._holder)",
+        "return self._here()",
+        ("tests/contract/test_late_ack.py",),
+    ),
+    Mutant(
+        "an ack settles all that its reader holds",
+        "hub/bus/embedded.py",
+        "delete(_deliveries).where(self._mine(), _deliveries.c.message.in_([d.tag for d in deliveries]))",
+        "delete(_deliveries).where(self._mine())",
         (f"{BUS}::test_an_ack_settles_what_it_names_and_nothing_else",),
+    ),
+    Mutant(
+        "what is done stays in doubt",
+        "hub/consumers/ledger.py",
+        '_KNOWN: dict[str, Any] = {"tried_version": None}',
+        "_KNOWN: dict[str, Any] = {}",
+        (f"{LEDGER}::TestDoubt::test_an_outcome_that_is_known_leaves_no_doubt",),
+    ),
+    Mutant(
+        "an order is parked one try too late",
+        "hub/consumers/outcome.py",
+        "attempt + 1 >= policy.attempts",
+        "attempt >= policy.attempts",
+        ("tests/unit/test_outcome.py",),
+    ),
+    Mutant(
+        "every worker is given a probe",
+        "hub/consumers/breaker.py",
+        "return replace(after, until=moment + timedelta(seconds=policy.lease_seconds)) if breaker.cause else after",
+        "return after",
+        (f"{GATE}::TestProbing::test_a_probe_is_given_to_one_worker_only",),
+    ),
+    Mutant(
+        "what the operator frees in doubt is due at once",
+        "hub/consumers/parked.py",
+        '{"due_at": case((_IN_DOUBT, ledger.c.due_at), else_=now())}',
+        '{"due_at": now()}',
+        (f"{FOUND}::test_what_is_freed_in_doubt_waits_until_the_system_has_settled",),
+    ),
+    Mutant(
+        "interface tables do not say what they showed before",
+        "hub/consumers/interface_tables.py",
+        "_shown(present, item)), _shown(present, item)) for item in wanted)",
+        "_shown(present, item)), 0) for item in wanted)",
+        (f"{SYSTEM}::test_receipts_come_in_the_order_of_what_was_wanted",),
+    ),
+    Mutant(
+        "a relay does not ask to be told of events that no queue takes",
+        "hub/bus/rabbit/publisher.py",
+        "mandatory=True",
+        "mandatory=False",
+        (f"{BUS}::test_an_unroutable_message_is_told_and_kept_nowhere",),
+        on="rabbitmq",
+    ),
+    Mutant(
+        "receivers take entries in the order in which they came",
+        "hub/consumers/ledger.py",
+        "(newest[number] for number in sorted(newest))",
+        "(newest[number] for number in newest)",
+        (LOCKS,),
+        on="postgresql",
+    ),
+    Mutant(
+        "workers lock entries in another order than receivers",
+        "hub/consumers/ledger.py",
+        "select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()",
+        "select(ledger.c.order_no).where(here).order_by(ledger.c.order_no.desc()).with_for_update()",
+        (LOCKS,),
+        on="postgresql",
+    ),
+    Mutant(
+        "workers wait for the rows that another one is claiming",
+        "hub/consumers/ledger.py",
+        "with_for_update(skip_locked=True)",
+        "with_for_update()",
+        (f"{CLAIMS}::test_a_worker_does_not_wait_for_the_rows_that_another_one_is_claiming",),
+        on="postgresql",
     ),
 )

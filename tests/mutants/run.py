@@ -1,4 +1,4 @@
-"""Plants each bug in a copy of the tree and runs what must see it: `python -m tests.mutants [word ...]`.
+"""Plants each bug in a copy of the tree and runs what must see it: `python -m tests.mutants.run [word ...]`.
 
 Exit code 1 where a bug survives, where its place is not found, or where something is red without any bug.
 """
@@ -19,7 +19,8 @@ from pathlib import Path
 from tests.mutants.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
-PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", "not postgresql and not rabbitmq")
+PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
+WITHOUT_SERVICES = "not postgresql and not rabbitmq"
 SEEDS_WITHOUT_A_BUG = 20
 LONGEST_SECONDS = 180
 NOT_RUN = "NOT RUN"
@@ -80,12 +81,17 @@ def _green(tree: Path, chosen: Sequence[Mutant]) -> bool:
     if not where.startswith(str(tree)):
         _say(f"the tests would run {where.strip()} and not the copy")
         return False
-    tests = sorted({test for mutant in chosen for test in mutant.tests})
-    for done in (_pytest(tree, tests), _seeds(tree, SEEDS_WITHOUT_A_BUG)):
+    services = sorted({mutant.on for mutant in chosen})
+    tested = [_pytest(tree, on, sorted(_tests_on(chosen, on))) for on in services]
+    for done in (*tested, _seeds(tree, SEEDS_WITHOUT_A_BUG)):
         if done.returncode:
             _say(f"red without any bug:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
             return False
     return True
+
+
+def _tests_on(chosen: Sequence[Mutant], on: str) -> set[str]:
+    return {test for mutant in chosen for test in mutant.tests if mutant.on == on}
 
 
 def _tried(tree: Path, mutant: Mutant) -> Verdict:
@@ -96,12 +102,12 @@ def _tried(tree: Path, mutant: Mutant) -> Verdict:
 
 def _outcome(tree: Path, mutant: Mutant) -> str:
     with _planted(tree, mutant):
-        codes = [_pytest(tree, [test]).returncode for test in mutant.tests]
+        ran = [_pytest(tree, mutant.on, [test]) for test in mutant.tests]
         if mutant.seeds:
-            codes.append(_seeds(tree, mutant.seeds).returncode)
-    if any(code not in (0, 1) for code in codes):
-        return f"{NOT_RUN}: pytest ended with {codes}"
-    return "caught" if codes and all(codes) else "SURVIVED"
+            ran.append(_seeds(tree, mutant.seeds))
+    if strange := [done for done in ran if done.returncode not in (0, 1) or "skipped" in done.stdout]:
+        return f"{NOT_RUN}: {(strange[0].stdout + strange[0].stderr).strip()[-300:]}"
+    return "caught" if all(done.returncode for done in ran) else "SURVIVED"
 
 
 @contextmanager
@@ -122,10 +128,10 @@ def _write(path: Path, text: str) -> None:
     os.utime(path, (second, second))
 
 
-def _pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _pytest(tree: Path, on: str, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
     if not tests:
         return subprocess.CompletedProcess((), 0, "", "")
-    return _python(tree, *PYTEST, *tests)
+    return _python(tree, *PYTEST, "-k", on or WITHOUT_SERVICES, *tests)
 
 
 def _seeds(tree: Path, seeds: int) -> subprocess.CompletedProcess[str]:
@@ -154,3 +160,7 @@ def _told(verdict: Verdict) -> Verdict:
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -33,7 +33,7 @@ from tests.simulation.store import Store, hub_store, tables_store
 from tests.simulation.system import NAME, SimulatedSystem, SimulatedTables
 from tests.simulation.world import Killed, Process, Violation, World
 
-STEPS_TO_DRAIN = 6000
+STEPS_TO_DRAIN = 2000
 QUEUE = queue_name(NAME)
 
 

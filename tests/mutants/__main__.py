@@ -1,7 +1,0 @@
-"""`python -m tests.mutants`."""
-
-import sys
-
-from tests.mutants.run import main
-
-sys.exit(main())
