@@ -162,7 +162,8 @@ class TestOrders:
 
         worked = at_once(work)
         versions = {same.order_no: 2 + sum(done for _, done in worked)} | {own: 3 for own, _ in worked}
-        assert versions[same.order_no] > 2 + THREADS
+        # Most lose the race for the order; that several win it is enough.
+        assert versions[same.order_no] > 3
         for order_no, newest in versions.items():
             assert loaded(engine, order_no).version == newest
             assert versions_in(engine, tables.order_history, order_no) == list(range(1, newest + 1))
