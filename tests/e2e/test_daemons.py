@@ -184,6 +184,7 @@ def test_metrics_have_help_and_no_personal_labels(quiet: Daemon) -> None:
     assert set(re.findall(r"[{,](\w+)=", shown)) <= {
         "system",
         "outcome",
+        "cause",
         "fate",
         "reason",
         "le",

@@ -90,7 +90,7 @@ def test_the_end_of_one_direction_passes_and_the_other_goes_on(client: socket.so
 
 def test_a_connection_to_a_server_that_is_gone_is_reset(proxy: FaultProxy, server: Server) -> None:
     server.close()
-    with connected(proxy) as peer, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connected(proxy) as peer:
         peer.recv(1)
 
 

@@ -121,7 +121,7 @@ MUTANTS = (
         "hub/consumers/outcome.py",
         "return max(seconds, policy.settle_seconds) if in_doubt else seconds",
         "return seconds",
-        seeds=300,
+        ("tests/unit/test_outcome.py",),
     ),
     Mutant(
         "a system that is not reached costs an attempt",

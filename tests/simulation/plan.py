@@ -102,6 +102,10 @@ ROLES = (UPSTREAM + DOWNSTREAM, UPSTREAM + DOWNSTREAM, UPSTREAM, DOWNSTREAM, DOW
 """Whose processes meet trouble: the others are spared, so that more happens to these."""
 
 
+SILENT = frozenset({Fault.ANSWER_LOST, Fault.CALL_LOST, Fault.LATE, Fault.SLOW})
+"""What a system that does whatever it is told must be safe from first of all."""
+
+
 class Kind(StrEnum):
     """What sort of system is behind the worker."""
 
@@ -149,12 +153,14 @@ def drawn(chance: random.Random) -> Plan:
     """A plan: not every fault in every seed, or those that hide others would hide them always."""
     consumer = _consumer(chance)
     steps = chance.choice((40, 70, 100))
+    kind = chance.choice((*Kind, Kind.BARE))
+    troubled = DOWNSTREAM if kind is Kind.BARE else chance.choice(ROLES)
     return Plan(
-        relay=_relay(chance),
+        relay=_relay(chance) if "relay" in troubled else groups.Relay(lease_seconds=60, poll_seconds=15),
         consumer=consumer,
-        kind=chance.choice((*Kind, Kind.BARE)),
-        troubled=chance.choice(ROLES),
-        faults=_faults(chance),
+        kind=kind,
+        troubled=troubled,
+        faults=_faults(chance) | (SILENT if kind is Kind.BARE else frozenset()),
         deadly=frozenset(chance.sample(REACHABLE, chance.choice((0, 1, 2, 3)))),
         intensity=chance.choice((0.3, 1.0, 1.0, 2.0)),
         relays=chance.choice((1, 2, 2)),
@@ -197,7 +203,7 @@ def _consumer(chance: random.Random) -> groups.Consumer:
         give_up_seconds=chance.choice((40, 3600)),
         backoff_seconds=chance.choice((0.2, 2)),
         backoff_max_seconds=15,
-        settle_seconds=chance.choice((0.5, 5, 20)),
+        settle_seconds=chance.choice((0.5, 10, 20)),
         breaker_failures=chance.choice((1, 2, 5)),
         breaker_max_seconds=chance.choice((2, 10)),
         credentials_pause_seconds=chance.choice((1, 10)),

@@ -162,7 +162,9 @@ class SimulatedSystem:
     def _fault(self) -> Fault | None:
         """What this call meets: bad weather lasts for a while and spares a few."""
         if self.world.clock.seconds >= self._until:
-            self._weather = next((fault for fault in WEATHER if self.world.strikes(fault)), None)
+            # In any order: the first that strikes hides the others.
+            faults = self.world.chance.sample(WEATHER, len(WEATHER))
+            self._weather = next((fault for fault in faults if self.world.strikes(fault)), None)
             self._until = self.world.clock.seconds + self.world.chance.expovariate(0.3)
         return self._weather if not self.world.calm and self.world.chance.random() < 0.8 else None
 

@@ -75,6 +75,7 @@ class World:
         self.calm = False
         self.processes: list[Process] = []
         self.steps = 0
+        self.troubled_steps = 0
         self.counts: Counter[str] = Counter()
         self.trace: deque[str] = deque(maxlen=SHOWN_STEPS)
         self.hash = 0
@@ -169,6 +170,7 @@ class World:
         """One process goes on, or meets its fate."""
         self.steps += 1
         process = self._next()
+        self.troubled_steps += not self._spared(process)
         if self.strikes(Fault.FROZEN, process):
             self.note("is frozen", process)
             process.wake_at = self.clock.seconds + self.chance.uniform(1, 60)
