@@ -45,8 +45,7 @@ def bus_of(settings: config.Settings, role: str) -> Bus:
 
 def system_of(settings: config.Settings, name: str) -> System:
     """A downstream system by its name."""
-    if name not in config.SYSTEMS:
-        raise NotFound(f"there is no system {name}; known are {', '.join(config.SYSTEMS)}")
+    _check_name(name)
     return InterfaceTables(name, settings.system(name))
 
 
@@ -107,6 +106,7 @@ def run_relay(settings: config.Settings) -> None:
 
 def run_consumer(settings: config.Settings, name: str) -> None:
     """Be the consumer of a system until told to stop."""
+    _check_name(name)
     stop, vitals, policy = threading.Event(), Vitals(), settings.consumer_of(name)
     with ExitStack() as stack:
         engine = stack.enter_context(hub_engine(settings, name))
@@ -138,6 +138,11 @@ def check_bus(bus: Bus, settings: config.Settings) -> None:
     """Raise DependencyDown unless exchange and queues are there."""
     if lacking := bus.missing(topology_of(settings)):
         raise DependencyDown(f"the bus lacks {', '.join(lacking)}: run hub topology apply")
+
+
+def _check_name(name: str) -> None:
+    if name not in config.SYSTEMS:
+        raise NotFound(f"there is no system {name}; known are {', '.join(config.SYSTEMS)}")
 
 
 def _sleep(receiver: Receiver, policy: groups.Consumer) -> None:

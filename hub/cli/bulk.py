@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from queue import SimpleQueue
 from types import FrameType
 from typing import Annotated, Any
 
@@ -179,15 +180,25 @@ def _shown(run: Run) -> Iterator[Any]:
 
 @contextmanager
 def _interruptible(stop: threading.Event) -> Iterator[None]:
-    def asked(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+    # A handler must take no lock: it runs inside whatever the main thread does, and that may be waiting for `stop`.
+    asked: SimpleQueue[bool] = SimpleQueue()
 
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    def listen() -> None:
+        if asked.get():
+            stop.set()
+
+    threading.Thread(target=listen, name="stop", daemon=True).start()
+
+    def told(_number: int, _frame: FrameType | None) -> None:
+        asked.put(True)
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        asked.put(False)
 
 
 def _say(engine: Engine, run: Run) -> None:

@@ -42,10 +42,10 @@ def run(
         stop_with_input()
     operator = Operator(who(by), "operator")
     stop = threading.Event()
-    stop_on_signals(stop)
     if every is None:
         _print(_once(settings, operator, stop), output)
         return
+    stop_on_signals(stop)
     while not stop.is_set():
         done = _try(settings, operator, stop)
         stop.wait(every if done else min(every, TRY_AGAIN_SECONDS))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,7 +49,28 @@ from tests.nodes.postgres import PostgresNode
 from tests.running import Machine
 from tests.support import ADMIN, count, delivery_of, engine_on, event_at, eventually
 
+
+def bug(reason: str) -> Any:
+    """What the hub does not do yet; the test fails as soon as it does."""
+    return pytest.mark.xfail(reason=reason, strict=True)
+
+
 OPS = Operator("ops.li", "operator")
+ROOT = Path(__file__).parents[2]
+# What the main thread is doing when the signal comes; the stream stands for a slow pipe.
+PREAMBLE = """
+import signal, sys, threading
+from hub import daemon, groups, logs
+class Pipe:
+    def write(self, text): signal.raise_signal(signal.SIGTERM) if "first" in text else None
+    def flush(self): pass
+    def isatty(self): return False
+stop = threading.Event()
+"""
+IN_THE_MIDDLE = {
+    "a line of the log": "sys.stderr = Pipe(); logs.configure(groups.Log(), 'test'); logs.get('test').info('first')",
+    "beginning to wait": "with stop._cond: signal.raise_signal(signal.SIGTERM)",
+}
 only_postgres = pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
 RETENTION = groups.Retention(ahead_days=3, batch=100)
 
@@ -432,7 +455,13 @@ class TestTheDaemon:
         with machine.daemon("maintenance", "run", "--every", "60") as daemon:
             assert "another hub maintenance run" in daemon.line("maintenance.put_off")["error"]
             assert daemon.alive
-            assert daemon.terminate() == 0
+
+    @bug("a signal that comes while the main thread writes to the log or begins to wait blocks the process for ever")
+    @pytest.mark.parametrize("where", IN_THE_MIDDLE)
+    def test_hears_a_signal_in_the_middle_of_anything(self, where: str) -> None:
+        code = f"{PREAMBLE}\ndaemon.stop_on_signals(stop)\n{IN_THE_MIDDLE[where]}\nassert stop.wait(5)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=8, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def maintained(engine: Engine) -> list[Kept]:

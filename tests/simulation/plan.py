@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hub import groups
@@ -151,12 +151,17 @@ class Plan:
 
 def drawn(chance: random.Random) -> Plan:
     """A plan: not every fault in every seed, or those that hide others would hide them always."""
-    consumer = _consumer(chance)
-    steps = chance.choice((40, 70, 100))
     kind = chance.choice((*Kind, Kind.BARE))
     troubled = DOWNSTREAM if kind is Kind.BARE else chance.choice(ROLES)
+    plan = _drawn(chance, kind, troubled)
+    return plan if "relay" in troubled else _at_ease_upstream(plan)
+
+
+def _drawn(chance: random.Random, kind: Kind, troubled: tuple[str, ...]) -> Plan:
+    consumer = _consumer(chance)
+    steps = chance.choice((40, 70, 100))
     return Plan(
-        relay=_relay(chance) if "relay" in troubled else groups.Relay(lease_seconds=60, poll_seconds=15),
+        relay=_relay(chance),
         consumer=consumer,
         kind=kind,
         troubled=troubled,
@@ -175,6 +180,13 @@ def drawn(chance: random.Random) -> Plan:
         delivery_limit=chance.choice((2, 20)),
         call_seconds=chance.uniform(0.1, consumer.lease_seconds / 2),
     )
+
+
+def _at_ease_upstream(plan: Plan) -> Plan:
+    """Nobody who is spared needs a second, or looks around more often than he must: more happens downstream."""
+    relay = groups.Relay(lease_seconds=60, poll_seconds=15)
+    consumer = plan.consumer.model_copy(update={"poll_seconds": 12})
+    return replace(plan, relay=relay, consumer=consumer, relays=1, receivers=1, writers=1, requests=plan.requests + 4)
 
 
 def _faults(chance: random.Random) -> frozenset[Fault]:
