@@ -477,7 +477,7 @@ def test_up_can_be_started_again_after_it_was_killed(tmp_path: Path) -> None:
         assert first.ready()
         first.kill()
         with machine.daemon("up") as second:
-            assert wait_until(lambda: not any(is_ours(pid) for pid in first.children()), seconds=3)
+            assert wait_until(lambda: not any(is_ours(pid) for pid in first.children()), seconds=10)
             assert second.ready()
 
 

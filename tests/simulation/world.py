@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+import traceback
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from tests.simulation.clock import Clock
 from tests.simulation.plan import INSIDE, Fault, Plan, drawn
 from tests.simulation.store import Store, broken, lost
 
-SHOWN_STEPS = 60
+SHOWN_STEPS = 40
 RESTLESS = 10_000
 
 
@@ -62,6 +63,9 @@ class Process:
             self.body(self)
         except Killed:
             self._world.note("is killed", self)
+        except Exception as error:
+            said = traceback.format_exc(limit=-3)
+            raise self._world.broken("no process breaks", process=self.name, error=said) from error
 
 
 class World:
