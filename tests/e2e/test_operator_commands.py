@@ -11,6 +11,8 @@ import shlex
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -553,6 +555,16 @@ class TestBulkRuns:
             assert run.said() == "hub: bulk run 1 is paused: interrupted; hub bulk resume 1 goes on\n"
         with world.consuming():
             assert world.must("bulk resume 1") == "crm: bulk run 1 is finished: 5 done\n"
+
+    def test_an_interrupt_while_the_run_begins_to_wait_is_heard(self) -> None:
+        code = (
+            "import signal, threading; from hub.cli.bulk import _interruptible; stop = threading.Event()\n"
+            "with _interruptible(stop):\n"
+            "    with stop._cond: signal.raise_signal(signal.SIGINT)\n"
+            "    assert stop.wait(5)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=20, check=False)
+        assert done.returncode == 0, done.stderr
 
     def test_a_run_is_cancelled_from_another_terminal(self, world: World) -> None:
         with world.machine.daemon(*world.words("parked retry --system crm --yes")) as run:
