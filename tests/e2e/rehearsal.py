@@ -48,7 +48,8 @@ class Rehearsal:
 
     def __post_init__(self) -> None:
         self._file = self.log.open("wb")
-        self._supervisor = Supervisor([part for part in parts(self.settings) if part.name != "api"], self._file)
+        moving = [part for part in parts(self.settings) if part.name not in ("api", "maintenance")]
+        self._supervisor = Supervisor(moving, self._file)
         self._stop = threading.Event()
 
     @contextmanager
