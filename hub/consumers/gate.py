@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,13 @@ def begin(connection: Connection, system: str) -> None:
     known, _ = _read(connection, _of(system))
     row = {name: getattr(known, name) for name in _STATE}
     connection.execute(insert_into(connection, breakers).values(system=system, **row).on_conflict_do_nothing())
+
+
+def probe_again(connection: Connection, system: str) -> None:
+    """Let an order through at once: whoever had the probe may be dead, and its word would be waited for."""
+    known, moment = _read(connection, _of(system).with_for_update())
+    if known.until is not None and known.until > moment:
+        _store(connection, system, replace(known, until=moment))
 
 
 def enter(connection: Connection, system: str, limit: int, policy: Consumer) -> Passage:

@@ -45,7 +45,6 @@ from hub.database import (
     reading,
     writing,
 )
-from hub.database import ping as ping_database
 from hub.errors import DependencyDown, NotPrepared, Rejected, SystemFailure, Unreachable
 from hub.schemas.facts import HEAD, LINE, OrderFacts, facts_of, facts_of_rows
 
@@ -174,8 +173,9 @@ class InterfaceTables:
 
     def ping(self) -> None:
         """Whether database and tables are there."""
-        ping_database(self._engine)
-        if not inspect(self._engine).has_table(hub_orders.name):
+        with reading(self._engine) as connection:
+            there = inspect(connection).has_table(hub_orders.name)
+        if not there:
             raise DependencyDown(f"{self.name}: no interface tables; run hub systems create {self.name}")
 
     def close(self) -> None:

@@ -124,13 +124,16 @@ def claim(  # noqa: PLR0913
     return claimed
 
 
-def free_dead(connection: Connection, system: str, settle_seconds: float = 0) -> None:
-    """Free the entries that a process of this machine had claimed when it was killed, due when the system settled."""
+def free_dead(connection: Connection, system: str, settle_seconds: float = 0) -> bool:
+    """Free the entries that a process of this machine had claimed when it was killed, due when the system settled.
+
+    Whether there were any.
+    """
     here = (ledger.c.system == system) & _WAITING
     held = select(ledger.c.lease_token).where(here, ledger.c.lease_token.is_not(None))
     dead = [token for token in connection.execute(held.distinct()).scalars() if token and is_dead(token)]
     freed = update(ledger).where(here, ledger.c.lease_token.in_(dead))
-    connection.execute(freed.values(due_at=in_seconds(settle_seconds), **_NO_LEASE))
+    return connection.execute(freed.values(due_at=in_seconds(settle_seconds), **_NO_LEASE)).rowcount > 0
 
 
 def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:

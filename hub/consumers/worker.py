@@ -70,7 +70,8 @@ class Worker:
         with writing(self._engine) as connection:
             if not self._started:
                 gate.begin(connection, name)
-                ledger.free_dead(connection, name, policy.settle_seconds)
+                if ledger.free_dead(connection, name, policy.settle_seconds):
+                    gate.probe_again(connection, name)
             passage = gate.enter(connection, name, policy.work_batch, policy)
             entries = (
                 ledger.claim(connection, name, token, passage.most, policy.lease_seconds, policy.settle_seconds)

@@ -103,6 +103,22 @@ class TestProbing:
         wait_until(engine, probing.until)
         assert sorted(at_once(lambda: let_through(engine), 4)) == [0, 0, 0, 1]
 
+    def test_a_probe_whose_worker_is_known_to_be_dead_is_given_again_at_once(self, engine: Engine) -> None:
+        opened(engine)
+        assert let_through(engine) == 1
+        probing_again(engine)
+        assert [let_through(engine), let_through(engine)] == [1, 0]
+        assert present(engine).cause is Cause.UNREACHABLE
+
+    def test_nobody_probes_a_system_that_is_paused_or_closed(self, engine: Engine) -> None:
+        begun(engine)
+        before = present(engine)
+        probing_again(engine)
+        assert present(engine) == before
+        paused(engine)
+        probing_again(engine)
+        assert let_through(engine) == 0
+
     def test_a_probe_whose_transaction_failed_was_not_given(self, engine: Engine) -> None:
         def crash() -> None:
             with writing(engine) as connection:
@@ -294,6 +310,12 @@ def opened(engine: Engine) -> None:
     """Open, and its moment has come."""
     judged(engine, [GONE] * 3)
     moment_comes(engine)
+
+
+def probing_again(engine: Engine) -> None:
+    """Whoever had the probe is dead."""
+    with writing(engine) as connection:
+        gate.probe_again(connection, "erp")
 
 
 def moment_comes(engine: Engine) -> None:

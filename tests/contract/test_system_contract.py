@@ -250,6 +250,12 @@ def test_a_locked_table_is_unreachable_in_time_and_written_afterwards(system: In
     assert system.apply([wanted(order_at(2)), wanted(order_at(2, "SO-2"))]) == [Receipt(2, 1), Receipt(2, 0)]
 
 
+def test_whoever_only_asks_is_answered_while_somebody_writes(system: InterfaceTables, inside: Engine) -> None:
+    with writing(inside):
+        system.ping()
+        assert system.look(["SO-1"]) == [Shown(0)]
+
+
 def test_a_database_that_is_not_there_is_unreachable() -> None:
     nowhere = InterfaceTables("erp", Database(url=SecretStr("postgresql://postgres@127.0.0.1:9/none")))
     assert isinstance(nowhere.apply([wanted(order_at(2))])[0], Unreachable)

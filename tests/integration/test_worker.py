@@ -466,6 +466,21 @@ class TestCrash:
         assert system.asked() == ["look"]
         assert POLICY.settle_seconds <= system.calls[0].at - began < 5
 
+    def test_a_probe_that_a_killed_worker_of_this_machine_had_is_made_again_at_once(self, engine: Engine) -> None:
+        system = Naive()
+        wanted(engine, event_at(1))
+        with writing(engine) as connection:
+            gate.judged(connection, "erp", gate.present(connection, "erp"), [Busy("later", 0.0)], POLICY)
+        time.sleep(POLICY.backoff_seconds)
+        with writing(engine) as connection:
+            passage = gate.enter(connection, "erp", 1, POLICY)
+            gate.taken(connection, "erp", passage, 1, POLICY)
+        claimed(engine, f"{somebody_dead()}.1f.0", lease_seconds=600)
+        began = time.monotonic()
+        work_off(engine, system)
+        assert time.monotonic() - began < POLICY.lease_seconds / 2
+        assert system.asked() == ["look", "apply"]
+
     def test_a_worker_that_comes_back_late_records_nothing(self, engine: Engine) -> None:
         system = Naive()
         late = worker_on(engine, Meanwhile(system, lambda: work_off(engine, system)), lease_seconds=0.2)
