@@ -26,7 +26,20 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from hub.crash_points import LABELS
 from hub.errors import WrongConfiguration
-from hub.groups import Api, Bus, Consumer, Consumers, Database, Listen, Log, Relay, Retention, Systems
+from hub.groups import (
+    Api,
+    Bus,
+    Consumer,
+    Consumers,
+    Database,
+    Listen,
+    Log,
+    Notify,
+    Reconcile,
+    Relay,
+    Retention,
+    Systems,
+)
 
 PREFIX = "HUB_"
 FILE_SUFFIX = "_FILE"
@@ -66,6 +79,8 @@ class Settings(BaseSettings):
     consumer: Consumer = Consumer()
     consumers: Consumers = Consumers()
     retention: Retention = Retention()
+    reconcile: Reconcile = Reconcile()
+    notify: Notify = Notify()
     systems: Systems = Systems()
     api: Api = Api()
     probes: Listen = Listen()
@@ -136,6 +151,11 @@ class Settings(BaseSettings):
     def embedded_bus(self) -> bool:
         """Whether events travel through a file on this machine."""
         return self.bus_url.startswith("embedded:")
+
+    @property
+    def reports_dir(self) -> Path:
+        """Where reports are filed."""
+        return self.reconcile.reports_dir or self.data_dir / "reports"
 
     def system(self, name: str) -> Database:
         """The database of one system: its own file beside an SQLite hub, its own schema in a PostgreSQL hub."""

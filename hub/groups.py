@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
@@ -113,6 +114,56 @@ class Retention(Group):
     dead_letters_days: Annotated[int, Field(ge=1, description="dead letters that are settled")] = 180
     ahead_days: Annotated[int, Field(ge=1, le=60, description="day partitions made ahead (PostgreSQL)")] = 7
     batch: Annotated[int, Field(ge=1, le=100_000, description="rows deleted in one transaction")] = 5000
+
+
+class Reconcile(Group):
+    """The nightly comparison, what it may heal, and where its reports go."""
+
+    at: Annotated[
+        str,
+        Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="when `hub reconcile nightly` runs, in HUB_TZ"),
+    ] = "02:30"
+    heal: Annotated[Literal["off", "dry-run", "on"], Field(description="what becomes of causes that are safe")] = "on"
+    heal_most: Annotated[int, Field(ge=0, description="orders healed in one night at one system")] = 200
+    heal_changed_by_hand: Annotated[
+        bool, Field(description="also put back what somebody changed at a system in a field that the OMS owns")
+    ] = False
+    settle_seconds: Annotated[
+        float, Field(ge=0, description="how long a healed order may take before the night is over for it")
+    ] = 60
+    transit_seconds: Annotated[
+        float, Field(ge=0, description="age from which a version that has not arrived is worth a person's look")
+    ] = 1800
+    rules: Annotated[
+        Path | None, Field(description="field rules (TOML) in the place of those that come with the hub")
+    ] = None
+    reports_dir: Annotated[
+        Path | None, Field(description="where reports are filed; `reports` in HUB_DATA_DIR unless given")
+    ] = None
+    reports_days: Annotated[int, Field(ge=1)] = 400
+    reports_url: Annotated[
+        str | None, Field(pattern=r"^https?://", description="where people find the reports, for links")
+    ] = None
+
+
+class Robot(Group):
+    """A group robot of DingTalk or WeCom; its URL is a secret."""
+
+    url: SecretStr | None = None
+    secret: Annotated[SecretStr | None, Field(description="DingTalk signs with it; WeCom has none")] = None
+    per_minute: Annotated[int, Field(ge=1, le=20, description="the vendors allow 20")] = 18
+
+
+class Notify(Group):
+    """Who is told. The second channel is used where the first one fails."""
+
+    dingtalk: Robot = Robot()
+    wecom: Robot = Robot()
+    channels: Annotated[
+        Literal["both", "dingtalk-first", "wecom-first"],
+        Field(description="both, or the other one only where the first fails"),
+    ] = "both"
+    timeout_seconds: Seconds = 5
 
 
 class Systems(Group):

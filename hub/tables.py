@@ -222,6 +222,8 @@ ledger = Table(
     # How often a version that was applied already had to be written again.
     Column("repairs", Integer, nullable=False, default=0),
     Column("failing_since", UtcTime),
+    # The wanted version is to be written although the system may show it already: somebody changed it there.
+    Column("rewrite", Boolean, nullable=False, default=False),
     CheckConstraint("applied_version <= wanted_version", name="forward"),
     CheckConstraint("applied_version = wanted_version OR wanted_body IS NOT NULL", name="body"),
     info={"writer": "consumer"},
@@ -349,4 +351,100 @@ seals = Table(
     Column("digest", String(64), nullable=False),
     _written_at(),
     info={"writer": "audit"},
+)
+
+reconcile_runs = Table(
+    "reconcile_runs",
+    metadata,
+    Column("id", _Serial, Identity(always=False), primary_key=True),
+    # The business day in HUB_TZ that the run reports on, as 2026-11-27.
+    Column("day", String(10), nullable=False),
+    Column("cut", UtcTime, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("heal", String(8), nullable=False),
+    Column("rules", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    # What each system came to, as `reconcile.runs` writes it; there once the run is over.
+    Column("summary", Text),
+    Column("said", Text),
+    Column("actor", String(64), nullable=False),
+    Column("report", Text),
+    _written_at("started_at"),
+    Column("finished_at", UtcTime),
+    Index("ix_reconcile_runs_day", "day"),
+    info={"writer": "reconcile"},
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    # Made of system, order and kind, and so the same on every night.
+    Column("key", String(16), primary_key=True),
+    Column("system", String(32), nullable=False),
+    _order_no(nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("cause", String(24), nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("first_run", BigInteger, nullable=False),
+    Column("last_run", BigInteger, nullable=False),
+    Column("first_seen_at", UtcTime, nullable=False),
+    Column("last_seen_at", UtcTime, nullable=False),
+    Column("last_day", String(10), nullable=False),
+    Column("nights", Integer, nullable=False, default=1),
+    Column("heals", Integer, nullable=False, default=0),
+    Column("healed_at", UtcTime),
+    Column("closed_at", UtcTime),
+    Column("note", Text),
+    Column("accepted_by", String(64)),
+    Column("accepted_for", Text),
+    Column("accepted_until", UtcTime),
+    UniqueConstraint("system", "order_no", "kind"),
+    Index("ix_findings_state", "state", "system"),
+    Index("ix_findings_order", "order_no"),
+    info={"writer": "reconcile"},
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", _Serial, Identity(always=False), primary_key=True),
+    Column("finding", String(16), nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    _written_at("opened_at"),
+    Column("closed_at", UtcTime),
+    Column("closed_for", String(16)),
+    info={"writer": "reconcile"},
+)
+
+# A finding has one ticket at a time.
+Index(
+    "uq_tickets_open",
+    tickets.c.finding,
+    unique=True,
+    postgresql_where=tickets.c.closed_at.is_(None),
+    sqlite_where=tickets.c.closed_at.is_(None),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    # What the notice is about: the same thing is told once on each channel.
+    Column("key", String(128), primary_key=True),
+    Column("channel", String(16), primary_key=True),
+    Column("card", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("due_at", UtcTime, nullable=False),
+    Column("said", Text),
+    _written_at(),
+    Column("sent_at", UtcTime),
+    Index("ix_notices_due", "state", "due_at"),
+    info={"writer": "notify"},
 )

@@ -31,10 +31,26 @@ _RIGHTS: dict[str, dict[str, str]] = {
         "relay": _READ,
         "consumer": _CHANGE,
         "operator": f"{_CHANGE}, DELETE",
+        "reconcile": _CHANGE,
+        "notify": _CHANGE,
         "audit": _ADD,
     },
     "maintenance": {"audit": _ADD},
-    "reader": dict.fromkeys(("oms", "history", "outbox", "relay", "consumer", "operator", "audit"), _READ),
+    # It heals through the ledger, and may not touch an order.
+    "reconcile": {
+        "oms": _READ,
+        "history": _READ,
+        "outbox": _READ,
+        "relay": _READ,
+        "operator": _READ,
+        "consumer": _CHANGE,
+        "reconcile": _CHANGE,
+        "notify": _CHANGE,
+        "audit": _ADD,
+    },
+    "reader": dict.fromkeys(
+        ("oms", "history", "outbox", "relay", "consumer", "operator", "reconcile", "notify", "audit"), _READ
+    ),
 }
 # What a role may do with one table, whoever writes it.
 _RIGHTS_ON: dict[tuple[str, str], str] = {
@@ -47,7 +63,9 @@ _RIGHTS_ON: dict[tuple[str, str], str] = {
     # A bulk run and a run of maintenance have a lease each.
     ("maintenance", "leases"): _CHANGE,
     ("operator", "leases"): _CHANGE,
+    ("reconcile", "leases"): _CHANGE,
     ("operator", "tokens"): "",
+    ("reconcile", "tokens"): "",
     ("reader", "tokens"): "",
 }
 

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     EXTRA = "extra"
     STALE = "stale"
     DIFFERS = "differs"
+    DUPLICATE = "duplicate"
 
 
 @dataclass(frozen=True)
