@@ -191,9 +191,9 @@ class InterfaceTables:
     def _write(self, wanted: Sequence[Wanted]) -> Iterator[Receipt]:
         with writing(self._engine) as connection:
             present = _present(connection, sorted(item.order.order_no for item in wanted), lock=True)
-            newer = [item for item in wanted if item.order.version > _shown(present, item)]
-            if newer:
-                _write_orders(connection, newer, present)
+            due = [item for item in wanted if item.order.version + item.rewrite > _shown(present, item)]
+            if due:
+                _write_orders(connection, due, present)
             reach("tables.written")
         return (Receipt(max(item.order.version, _shown(present, item)), _shown(present, item)) for item in wanted)
 
@@ -213,8 +213,9 @@ def _shown(present: Present, item: Wanted) -> int:
     return present.get(item.order.order_no, (0, ""))[0]
 
 
-def _write_orders(connection: Connection, newer: Sequence[Wanted], present: Present) -> None:
-    rows = sorted((_order_row(item) for item in newer), key=lambda row: str(row["order_no"]))
+def _write_orders(connection: Connection, due: Sequence[Wanted], present: Present) -> None:
+    rows = sorted((_order_row(item) for item in due), key=lambda row: str(row["order_no"]))
+    again = sorted(item.order.order_no for item in due if item.rewrite)
     batch = batch_of(connection, hub_orders, rows)
     given = insert_into(connection, hub_orders).from_select(
         [*batch.c.keys(), "written_at"], all_of(batch, now()), include_defaults=False
@@ -223,16 +224,19 @@ def _write_orders(connection: Connection, newer: Sequence[Wanted], present: Pres
     written = given.on_conflict_do_update(
         index_elements=["order_no"],
         set_={key: given.excluded[key] for key in changed},
-        where=hub_orders.c.version < given.excluded.version,
+        where=(hub_orders.c.version < given.excluded.version)
+        | ((hub_orders.c.version == given.excluded.version) & hub_orders.c.order_no.in_(again)),
     ).returning(hub_orders.c.order_no, hub_orders.c.lines_hash)
     taken = connection.execute(written).all()
-    _write_lines(connection, newer, {number for number, lines in taken if present.get(number, (0, ""))[1] != lines})
+    other = {number for number, lines in taken if present.get(number, (0, ""))[1] != lines}
+    # The hash is what was written last, whatever somebody has done to the lines since.
+    _write_lines(connection, due, other | {number for number, _ in taken if number in again})
 
 
-def _write_lines(connection: Connection, newer: Sequence[Wanted], changed: set[str]) -> None:
+def _write_lines(connection: Connection, due: Sequence[Wanted], changed: set[str]) -> None:
     if not changed:
         return
-    rows = [row for item in newer if item.order.order_no in changed for row in _line_rows(item)]
+    rows = [row for item in due if item.order.order_no in changed for row in _line_rows(item)]
     connection.execute(delete(hub_order_lines).where(hub_order_lines.c.order_no.in_(sorted(changed))))
     insert_rows(connection, hub_order_lines, rows)
 

@@ -26,7 +26,8 @@ from hub.tables import journal, ledger
 class Entry:
     """What a worker has claimed: bring the system from `applied_version` to `wanted_version`.
 
-    `tried_version` was handed to the system before and nobody knows what became of it.
+    `tried_version` was handed to the system before and nobody knows what became of it. With `rewrite` the wanted version
+    is written even where the system shows it.
     """
 
     order_no: str
@@ -38,6 +39,7 @@ class Entry:
     attempt: int
     failing_since: datetime | None = None
     tried_version: int | None = None
+    rewrite: bool = False
 
     @property
     def in_doubt(self) -> bool:
@@ -160,6 +162,7 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
         failing_since=None,
         last_error=None,
         fingerprint=None,
+        rewrite=False,
         **_KNOWN,
         **_NO_LEASE,
     )
@@ -226,12 +229,12 @@ def _trace(system: str, entry: Entry, what: str) -> dict[str, object]:
 
 
 def _done_row(entry: Entry, outcome: Done) -> dict[str, object]:
-    again = entry.applied_version == entry.wanted_version and outcome.receipt.found < entry.wanted_version
+    lost = entry.rewrite or outcome.receipt.found < entry.wanted_version
     return {
         "order_no": entry.order_no,
         "applied_version": entry.wanted_version,
         "effects": effects_of(entry, outcome),
-        "repairs": int(again),
+        "repairs": int(lost and entry.applied_version == entry.wanted_version),
         "external_ref": outcome.receipt.external_ref,
     }
 

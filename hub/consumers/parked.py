@@ -101,14 +101,20 @@ def skip(connection: Connection, system: str, order_numbers: Sequence[str]) -> l
         "attempt": 0,
         "failing_since": None,
         "tried_version": None,
+        "rewrite": False,
         "lease_token": None,
         "lease_until": None,
     }
     return _decided(connection, system, order_numbers, values, "skipped")
 
 
-def replay(connection: Connection, system: str, events: Sequence[Event], bodies: Sequence[str]) -> set[str]:
-    """Bring a system to these versions again, applied, parked or not; the orders of which the ledger is no newer."""
+def replay(
+    connection: Connection, system: str, events: Sequence[Event], bodies: Sequence[str], rewrite: bool = False
+) -> set[str]:
+    """Bring a system to these versions again, applied, parked or not; the orders of which the ledger is no newer.
+
+    With `rewrite` they are written even where the system shows them.
+    """
     if not events:
         return set()
     wanted = [entries.wanted_row(system, event, body) for event, body in zip(events, bodies, strict=True)]
@@ -116,6 +122,7 @@ def replay(connection: Connection, system: str, events: Sequence[Event], bodies:
     freed = {"parked_reason": None, "parked_at": None, "attempt": 0, "failing_since": None}
     values = {key: again.excluded[key] for key in list(wanted[0])[2:]} | freed
     values["due_at"] = case((_IN_DOUBT, ledger.c.due_at), else_=again.excluded.due_at)
+    values |= {"rewrite": True} if rewrite else {}
     newer = ledger.c.wanted_version <= again.excluded.wanted_version
     raised = again.on_conflict_do_update(index_elements=["system", "order_no"], set_=values, where=newer)
     taken = set(connection.execute(raised.returning(ledger.c.order_no)).scalars())

@@ -16,13 +16,15 @@ class Wanted:
     """An order as a system should show it.
 
     `applied_version` is what the ledger knows the system to show now (0: none). `shown` is there where that was in
-    doubt: what the system said of itself a moment ago.
+    doubt: what the system said of itself a moment ago. With `rewrite`, a system that shows this very version is to be
+    written again, because somebody changed it there.
     """
 
     order: Order
     event_id: str
     applied_version: int
     shown: Shown | None = None
+    rewrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)

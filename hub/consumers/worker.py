@@ -195,7 +195,7 @@ def _settled(entry: Entry, looked: Looked) -> Result | None:
     """The result of an order that need not or must not be applied, as the system was asked; None where it may be."""
     shown = looked.get(entry.order_no)
     if isinstance(shown, Shown):
-        known = shown.version >= entry.wanted_version
+        known = shown.version > entry.wanted_version or (shown.version == entry.wanted_version and not entry.rewrite)
         return Receipt(shown.version, shown.version, shown.external_ref) if known else None
     return shown
 
@@ -207,7 +207,8 @@ def _wanted(entry: Entry, looked: Looked) -> Wanted | Rejected:
     except Undecodable as error:
         # Kept by another release; it must not stop the orders beside it.
         return Rejected(f"this release cannot read the event: {error}")
-    return Wanted(order, entry.wanted_event_id, entry.applied_version, shown if isinstance(shown, Shown) else None)
+    asked = shown if isinstance(shown, Shown) else None
+    return Wanted(order, entry.wanted_event_id, entry.applied_version, asked, entry.rewrite)
 
 
 def _result(each: Wanted | Result) -> Result:

@@ -339,6 +339,23 @@ class TestReplaying:
         replay(engine, event_at(2))
         assert [entry.attempt for entry in claim(engine)] == [0]
 
+    def test_what_is_to_be_rewritten_says_so_until_it_is_done(self, engine: Engine) -> None:
+        bring(engine, event_at(2))
+        before = standing(engine)
+        replay(engine, event_at(2), rewrite=True)
+        replay(engine, event_at(2))
+        assert shown(engine)["rewrite"] is True
+        settle(engine, PlainSystem())
+        assert (shown(engine)["rewrite"], shown(engine)["repairs"], standing(engine)) == (False, 1, before)
+
+    def test_what_was_to_be_rewritten_and_is_skipped_is_not_rewritten_later(self, engine: Engine) -> None:
+        bring(engine, event_at(2))
+        replay(engine, event_at(2), rewrite=True)
+        park_claimed(engine, REJECTED)
+        skip(engine, ["SO-1"])
+        want(engine, event_at(3))
+        assert [entry.rewrite for entry in claim(engine)] == [False]
+
     def test_nothing_to_replay_changes_nothing(self, engine: Engine) -> None:
         assert replay(engine) == set()
         assert traced(engine) == []
@@ -438,9 +455,9 @@ def somebody_waits(engine: Engine) -> bool:
         return bool(connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
 
 
-def replay(engine: Engine, *events: Event) -> set[str]:
+def replay(engine: Engine, *events: Event, rewrite: bool = False) -> set[str]:
     with writing(engine) as connection:
-        return parked.replay(connection, "crm", events, [encode(event) for event in events])
+        return parked.replay(connection, "crm", events, [encode(event) for event in events], rewrite)
 
 
 def standing(engine: Engine, system: str = "crm") -> Standing:

@@ -250,6 +250,28 @@ def test_a_locked_table_is_unreachable_in_time_and_written_afterwards(system: In
     assert system.apply([wanted(order_at(2)), wanted(order_at(2, "SO-2"))]) == [Receipt(2, 1), Receipt(2, 0)]
 
 
+def test_what_somebody_changed_is_written_again_where_that_is_asked_for(
+    system: InterfaceTables, inside: Engine
+) -> None:
+    order = order_at(2, lines=[TEA, CUP])
+    system.apply([wanted(order), wanted(order_at(2, "SO-2"))])
+    with writing(inside) as connection:
+        connection.execute(text("UPDATE hub_orders SET status = 'cancelled', total = 1"))
+        connection.execute(text("DELETE FROM hub_order_lines WHERE sku = 'CUP-1'"))
+    assert system.apply([wanted(order)]) == [Receipt(version=2, found=2)]
+    assert facts_of(order) not in list(system.facts())
+    assert system.apply([wanted(order, rewrite=True)]) == [Receipt(version=2, found=2)]
+    shown = list(system.facts())
+    assert shown[0] == facts_of(order)
+    assert shown[1].status == "cancelled"
+
+
+def test_an_order_that_has_gone_on_is_not_written_back(system: InterfaceTables) -> None:
+    system.apply([wanted(order_at(3))])
+    assert system.apply([wanted(order_at(2), rewrite=True)]) == [Receipt(version=3, found=3)]
+    assert list(system.facts()) == [facts_of(order_at(3))]
+
+
 def test_whoever_only_asks_is_answered_while_somebody_writes(system: InterfaceTables, inside: Engine) -> None:
     with writing(inside):
         system.ping()
@@ -297,8 +319,8 @@ def test_two_systems_in_one_database_know_nothing_of_each_other(postgres_url: st
     wms.close()
 
 
-def wanted(order: Order, applied_version: int = 0) -> Wanted:
-    return Wanted(order, f"event-{order.order_no}-{order.version}", applied_version)
+def wanted(order: Order, applied_version: int = 0, *, rewrite: bool = False) -> Wanted:
+    return Wanted(order, f"event-{order.order_no}-{order.version}", applied_version, rewrite=rewrite)
 
 
 def refusable(database: Database) -> Callable[[Order], Order]:

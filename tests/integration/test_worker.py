@@ -24,7 +24,7 @@ from sqlalchemy import Engine, select
 
 from hub import clock
 from hub.config import Consumer
-from hub.consumers import gate, ledger, standings
+from hub.consumers import gate, ledger, parked, standings
 from hub.consumers.breaker import Cause
 from hub.consumers.standings import Standing
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
@@ -43,6 +43,7 @@ from hub.errors import (
 )
 from hub.schemas.envelope import Event
 from hub.schemas.facts import OrderFacts
+from hub.schemas.registry import encode
 from hub.tables import ledger as entries
 from tests.support import delivery_of, event_at, eventually
 
@@ -480,6 +481,18 @@ class TestCrash:
         work_off(engine, system)
         assert time.monotonic() - began < POLICY.lease_seconds / 2
         assert system.asked() == ["look", "apply"]
+
+    def test_a_rewrite_whose_outcome_was_lost_is_carried_out_again(self, engine: Engine) -> None:
+        system = Naive()
+        wanted(engine, event_at(1))
+        work_off(engine, system)
+        with writing(engine) as connection:
+            parked.replay(connection, "erp", [event_at(1)], [encode(event_at(1))], rewrite=True)
+        claimed(engine, f"{somebody_dead()}.1f.0", lease_seconds=600)
+        worker = worker_on(engine, system)
+        assert stepped(worker, lambda: shown(engine)["wanted_body"] is None)
+        assert system.asked() == ["apply", "look", "apply"]
+        assert [each.rewrite for each in system.told] == [False, True]
 
     def test_a_worker_that_comes_back_late_records_nothing(self, engine: Engine) -> None:
         system = Naive()
