@@ -257,6 +257,8 @@ breakers = Table(
     Column("tokens", Float, nullable=False),
     Column("filled_at", UtcTime, nullable=False),
     _written_at("changed_at"),
+    # The claim whose order is on its way as a probe.
+    Column("probe", String(128)),
     info={"writer": "consumer"},
 )
 
@@ -388,8 +390,11 @@ findings = Table(
     Column("owner", String(64), nullable=False),
     Column("currency", String(3), nullable=False),
     Column("amount", BigInteger, nullable=False),
+    # Fields that are apart and what proves the cause, as JSON.
     Column("facts", Text, nullable=False),
     Column("state", String(16), nullable=False),
+    # Whether somebody must act: it is neither on its way nor healing nor accepted.
+    Column("person", Boolean, nullable=False),
     Column("first_run", BigInteger, nullable=False),
     Column("last_run", BigInteger, nullable=False),
     Column("first_seen_at", UtcTime, nullable=False),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,9 @@ from hub.schemas.registry import encode
 from hub.tables import metadata
 from tests.builders import make_event, make_order
 from tests.nodes.postgres import PostgresNode
+
+ROOT = Path(__file__).parents[1]
+SAY_WHO_AND_END = "from hub import holder; print(holder.me())"
 
 ADMIN = Act("tests", Role.ADMIN, reason="a test")
 
@@ -140,3 +145,9 @@ def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def somebody_dead() -> str:
+    """The name of a process of this machine that is no more."""
+    command = [sys.executable, "-c", SAY_WHO_AND_END]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()

@@ -35,7 +35,8 @@ class Cause(StrEnum):
 class Breaker:
     """Closed while there is no `cause`; an open one without `until` waits for a person.
 
-    `failures` counts results in a row without an answer, `trips` how often it opened in a row.
+    `failures` counts results in a row without an answer, `trips` how often it opened in a row, `probe` is the claim
+    that is on its way as a probe.
     """
 
     filled_at: datetime
@@ -45,6 +46,7 @@ class Breaker:
     failures: int = 0
     trips: int = 0
     until: datetime | None = None
+    probe: str | None = None
 
 
 def admitted(breaker: Breaker, moment: datetime, limit: int, policy: Consumer) -> int:
@@ -55,12 +57,14 @@ def admitted(breaker: Breaker, moment: datetime, limit: int, policy: Consumer) -
     return min(most, int(filled(breaker, moment, policy))) if policy.rate_per_second else most
 
 
-def entered(breaker: Breaker, moment: datetime, taken: int, policy: Consumer) -> Breaker:
-    """The breaker after so many orders went through. While a probe is on its way, nothing else is."""
+def entered(breaker: Breaker, moment: datetime, taken: int, policy: Consumer, claim: str) -> Breaker:
+    """The breaker after so many orders went through by a claim. While a probe is on its way, nothing else is."""
     after = breaker
     if policy.rate_per_second:
         after = replace(after, tokens=filled(breaker, moment, policy) - taken, filled_at=moment)
-    return replace(after, until=moment + timedelta(seconds=policy.lease_seconds)) if breaker.cause else after
+    if breaker.cause:
+        after = replace(after, until=moment + timedelta(seconds=policy.lease_seconds), probe=claim)
+    return after
 
 
 def filled(breaker: Breaker, moment: datetime, policy: Consumer) -> float:
@@ -76,7 +80,7 @@ def after(breaker: Breaker, results: Sequence[Result], moment: datetime, policy:
         return breaker
     if not told:
         # The system was not called: the next order may be the probe.
-        return replace(breaker, until=moment) if breaker.cause else breaker
+        return replace(breaker, until=moment, probe=None) if breaker.cause else breaker
     return _learned(breaker, told, moment, policy)
 
 
@@ -116,7 +120,8 @@ def _answered(result: Result) -> bool:
 def _opened(breaker: Breaker, failure: SystemFailure, moment: datetime, seconds: float, policy: Consumer) -> Breaker:
     # At least half of the base: a probe that fails at once must not become a hot loop, whatever a system asks for.
     until = moment + timedelta(seconds=max(policy.backoff_seconds / 2, seconds))
-    return replace(breaker, cause=_cause(failure), reason=str(failure), trips=breaker.trips + 1, until=until)
+    trips = breaker.trips + 1
+    return replace(breaker, cause=_cause(failure), reason=str(failure), trips=trips, until=until, probe=None)
 
 
 def _cause(failure: SystemFailure) -> Cause:

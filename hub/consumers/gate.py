@@ -14,6 +14,7 @@ from hub.consumers.breaker import Breaker, Cause
 from hub.consumers.system import Result
 from hub.database import insert_into, now
 from hub.groups import Consumer
+from hub.holder import is_dead
 from hub.tables import breakers
 
 _STATE = [field.name for field in fields(Breaker)]
@@ -35,11 +36,11 @@ def begin(connection: Connection, system: str) -> None:
     connection.execute(insert_into(connection, breakers).values(system=system, **row).on_conflict_do_nothing())
 
 
-def probe_again(connection: Connection, system: str) -> None:
-    """Let an order through at once: whoever had the probe may be dead, and its word would be waited for."""
+def free_dead(connection: Connection, system: str) -> None:
+    """Let the next order be the probe where a process of this machine had it when it was killed."""
     known, moment = _read(connection, _of(system).with_for_update())
-    if known.until is not None and known.until > moment:
-        _store(connection, system, replace(known, until=moment))
+    if known.probe is not None and is_dead(known.probe):
+        _store(connection, system, replace(known, until=moment, probe=None))
 
 
 def enter(connection: Connection, system: str, limit: int, policy: Consumer) -> Passage:
@@ -50,9 +51,11 @@ def enter(connection: Connection, system: str, limit: int, policy: Consumer) -> 
     return Passage(rules.admitted(breaker, moment, limit, policy), breaker, moment)
 
 
-def taken(connection: Connection, system: str, passage: Passage, orders: int, policy: Consumer) -> None:
-    """Say how many orders really went through, in the transaction that asked."""
-    changed = rules.entered(passage.breaker, passage.moment, orders, policy)
+def taken(  # noqa: PLR0913 - what, where, how many and whose
+    connection: Connection, system: str, passage: Passage, orders: int, policy: Consumer, claim: str
+) -> None:
+    """Say how many orders really went through by a claim, in the transaction that asked."""
+    changed = rules.entered(passage.breaker, passage.moment, orders, policy, claim)
     if orders and changed != passage.breaker:
         _store(connection, system, changed)
 

@@ -26,8 +26,8 @@ from hub.tables import journal, ledger
 class Entry:
     """What a worker has claimed: bring the system from `applied_version` to `wanted_version`.
 
-    `tried_version` was handed to the system before and nobody knows what became of it. With `rewrite` the wanted version
-    is written even where the system shows it.
+    `tried_version` was handed to the system before and nobody knows what became of it. With `rewrite` the wanted
+    version is written even where the system shows it.
     """
 
     order_no: str
@@ -126,16 +126,13 @@ def claim(  # noqa: PLR0913
     return claimed
 
 
-def free_dead(connection: Connection, system: str, settle_seconds: float = 0) -> bool:
-    """Free the entries that a process of this machine had claimed when it was killed, due when the system settled.
-
-    Whether there were any.
-    """
+def free_dead(connection: Connection, system: str, settle_seconds: float = 0) -> None:
+    """Free the entries that a process of this machine had claimed when it was killed, due when the system settled."""
     here = (ledger.c.system == system) & _WAITING
     held = select(ledger.c.lease_token).where(here, ledger.c.lease_token.is_not(None))
     dead = [token for token in connection.execute(held.distinct()).scalars() if token and is_dead(token)]
     freed = update(ledger).where(here, ledger.c.lease_token.in_(dead))
-    return connection.execute(freed.values(due_at=in_seconds(settle_seconds), **_NO_LEASE)).rowcount > 0
+    connection.execute(freed.values(due_at=in_seconds(settle_seconds), **_NO_LEASE))
 
 
 def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:

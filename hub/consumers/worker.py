@@ -70,15 +70,15 @@ class Worker:
         with writing(self._engine) as connection:
             if not self._started:
                 gate.begin(connection, name)
-                if ledger.free_dead(connection, name, policy.settle_seconds):
-                    gate.probe_again(connection, name)
+                gate.free_dead(connection, name)
+                ledger.free_dead(connection, name, policy.settle_seconds)
             passage = gate.enter(connection, name, policy.work_batch, policy)
             entries = (
                 ledger.claim(connection, name, token, passage.most, policy.lease_seconds, policy.settle_seconds)
                 if passage.most
                 else []
             )
-            gate.taken(connection, name, passage, len(entries), policy)
+            gate.taken(connection, name, passage, len(entries), policy, token)
         self._started = True
         return entries, passage
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import Engine, select
 
+from hub import holder
 from hub.config import Consumer
 from hub.consumers import gate
 from hub.consumers.breaker import Breaker, Cause
@@ -22,6 +23,7 @@ from hub.consumers.system import Receipt, Result
 from hub.database import in_seconds, reading, writing
 from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, Unreachable
 from hub.tables import breakers
+from tests.support import somebody_dead
 
 Got = TypeVar("Got")
 
@@ -105,25 +107,30 @@ class TestProbing:
 
     def test_a_probe_whose_worker_is_known_to_be_dead_is_given_again_at_once(self, engine: Engine) -> None:
         opened(engine)
-        assert let_through(engine) == 1
-        probing_again(engine)
+        assert let_through(engine, claim=f"{somebody_dead()}.1f.0") == 1
+        freed(engine)
         assert [let_through(engine), let_through(engine)] == [1, 0]
         assert present(engine).cause is Cause.UNREACHABLE
 
-    def test_nobody_probes_a_system_that_is_paused_or_closed(self, engine: Engine) -> None:
-        begun(engine)
-        before = present(engine)
-        probing_again(engine)
-        assert present(engine) == before
-        paused(engine)
-        probing_again(engine)
+    @pytest.mark.parametrize("whose", ["elsewhere.7.1.1f.0", f"{holder.me()}.1f.0"], ids=["elsewhere", "living"])
+    def test_a_probe_that_may_still_be_on_its_way_is_waited_for(self, engine: Engine, whose: str) -> None:
+        opened(engine)
+        assert let_through(engine, claim=whose) == 1
+        freed(engine)
+        assert let_through(engine) == 0
+
+    def test_a_moment_that_the_system_asked_for_is_kept_whoever_died(self, engine: Engine) -> None:
+        opened(engine)
+        probe = passed(engine, claim=f"{somebody_dead()}.1f.0")
+        judged(engine, [LATER], probe.breaker)
+        freed(engine)
         assert let_through(engine) == 0
 
     def test_a_probe_whose_transaction_failed_was_not_given(self, engine: Engine) -> None:
         def crash() -> None:
             with writing(engine) as connection:
                 given = gate.enter(connection, "erp", 500, POLICY)
-                gate.taken(connection, "erp", given, given.most, POLICY)
+                gate.taken(connection, "erp", given, given.most, POLICY, "claim")
                 raise ZeroDivisionError
 
         opened(engine)
@@ -277,20 +284,20 @@ def passage(engine: Engine, system: str = "erp", policy: Consumer = POLICY) -> P
         return gate.enter(connection, system, 500, policy)
 
 
-def let_through(engine: Engine, due: int = 500, policy: Consumer = POLICY) -> int:
+def let_through(engine: Engine, due: int = 500, policy: Consumer = POLICY, claim: str = "elsewhere.7.1.1f.0") -> int:
     """How many of the orders that are due a worker may take."""
     with writing(engine) as connection:
         given = gate.enter(connection, "erp", 500, policy)
-        gate.taken(connection, "erp", given, min(due, given.most), policy)
+        gate.taken(connection, "erp", given, min(due, given.most), policy, claim)
     return min(due, given.most)
 
 
-def passed(engine: Engine) -> Passage:
+def passed(engine: Engine, claim: str = "elsewhere.7.1.1f.0") -> Passage:
     """The way in of a worker that got the probe."""
     with writing(engine) as connection:
         given = gate.enter(connection, "erp", 500, POLICY)
         assert given.most == 1
-        gate.taken(connection, "erp", given, 1, POLICY)
+        gate.taken(connection, "erp", given, 1, POLICY, claim)
     return given
 
 
@@ -312,10 +319,10 @@ def opened(engine: Engine) -> None:
     moment_comes(engine)
 
 
-def probing_again(engine: Engine) -> None:
-    """Whoever had the probe is dead."""
+def freed(engine: Engine) -> None:
+    """A worker begins, on the machine where another one may have died."""
     with writing(engine) as connection:
-        gate.probe_again(connection, "erp")
+        gate.free_dead(connection, "erp")
 
 
 def moment_comes(engine: Engine) -> None:

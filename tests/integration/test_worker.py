@@ -5,8 +5,6 @@ The system of these tests has no guard of its own: what it is told twice it does
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -14,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from threading import Event as Signal
 from typing import Any
 
@@ -45,9 +42,8 @@ from hub.schemas.envelope import Event
 from hub.schemas.facts import OrderFacts
 from hub.schemas.registry import encode
 from hub.tables import ledger as entries
-from tests.support import delivery_of, event_at, eventually
+from tests.support import delivery_of, event_at, eventually, somebody_dead
 
-ROOT = Path(__file__).parents[2]
 NUMBERS = [f"SO-{number:03}" for number in range(300)]
 POLICY = Consumer(
     work_batch=20,
@@ -61,7 +57,6 @@ POLICY = Consumer(
     credentials_pause_seconds=0.4,
 )
 SILENT, GONE = OutcomeUnknown("no answer within 5 s"), Unreachable("refused")
-SAY_WHO_AND_END = "from hub import holder; print(holder.me())"
 
 Fault = Callable[[Wanted], SystemFailure | None]
 
@@ -468,15 +463,15 @@ class TestCrash:
         assert POLICY.settle_seconds <= system.calls[0].at - began < 5
 
     def test_a_probe_that_a_killed_worker_of_this_machine_had_is_made_again_at_once(self, engine: Engine) -> None:
-        system = Naive()
+        system, dead = Naive(), f"{somebody_dead()}.1f.0"
         wanted(engine, event_at(1))
         with writing(engine) as connection:
             gate.judged(connection, "erp", gate.present(connection, "erp"), [Busy("later", 0.0)], POLICY)
         time.sleep(POLICY.backoff_seconds)
         with writing(engine) as connection:
             passage = gate.enter(connection, "erp", 1, POLICY)
-            gate.taken(connection, "erp", passage, 1, POLICY)
-        claimed(engine, f"{somebody_dead()}.1f.0", lease_seconds=600)
+            gate.taken(connection, "erp", passage, 1, POLICY, dead)
+        claimed(engine, dead, lease_seconds=600)
         began = time.monotonic()
         work_off(engine, system)
         assert time.monotonic() - began < POLICY.lease_seconds / 2
@@ -680,11 +675,6 @@ def wanted(engine: Engine, *events: Event) -> None:
 def claimed(engine: Engine, token: str, lease_seconds: float) -> None:
     with writing(engine) as connection:
         assert ledger.claim(connection, "erp", token, 100, lease_seconds)
-
-
-def somebody_dead() -> str:
-    command = [sys.executable, "-c", SAY_WHO_AND_END]
-    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def once_and_forward(journal: Sequence[tuple[str, int]]) -> dict[str, int]:

@@ -124,7 +124,7 @@ class TestClosed:
         assert admitted(CLOSED, NOON, 500, POLICY) == 500
 
     def test_passing_changes_nothing_where_no_rate_was_agreed(self) -> None:
-        assert entered(CLOSED, NOON, 500, POLICY) == CLOSED
+        assert entered(CLOSED, NOON, 500, POLICY, "claim") == CLOSED
 
     @pytest.mark.parametrize(("breaker", "results", "cause", "failures"), LEARNED)
     def test_it_opens_by_what_comes_back(
@@ -163,7 +163,7 @@ class TestOpen:
 
     @pytest.mark.parametrize("breaker", OPEN, ids=lambda breaker: breaker.cause)
     def test_while_a_probe_is_on_its_way_nothing_else_is(self, breaker: Breaker) -> None:
-        probing = entered(breaker, NOON, 1, POLICY)
+        probing = entered(breaker, NOON, 1, POLICY, "claim")
         assert admitted(probing, NOON + timedelta(seconds=59.9), 500, POLICY) == 0
         assert admitted(probing, NOON + timedelta(seconds=60), 500, POLICY) == 1
         assert (probing.cause, probing.trips, probing.reason) == (breaker.cause, breaker.trips, breaker.reason)
@@ -183,7 +183,7 @@ class TestOpen:
 
     @pytest.mark.parametrize("breaker", OPEN, ids=lambda breaker: breaker.cause)
     def test_a_probe_that_nobody_could_be_asked_about_is_given_to_the_next_order(self, breaker: Breaker) -> None:
-        probing = entered(breaker, NOON, 1, POLICY)
+        probing = entered(breaker, NOON, 1, POLICY, "claim")
         learned = after(probing, [MUTE], NOON, POLICY)
         assert learned == breaker
         assert admitted(learned, NOON, 500, POLICY) == 1
@@ -232,16 +232,16 @@ class TestBucket:
         assert admitted(CLOSED, NOON, 2, RATED) == 2
 
     def test_what_passed_is_taken_and_comes_back_with_time(self) -> None:
-        emptied = entered(CLOSED, NOON, 5, RATED)
+        emptied = entered(CLOSED, NOON, 5, RATED, "claim")
         later = [NOON + timedelta(seconds=tenth / 10) for tenth in (0, 0.5, 1, 2.5, 5, 1000)]
         assert [admitted(emptied, moment, 500, RATED) for moment in later] == [0, 0, 1, 2, 5, 5]
 
     def test_a_piece_of_a_token_is_not_lost(self) -> None:
-        breaker, moment, passed = entered(CLOSED, NOON, 5, RATED), NOON, 0
+        breaker, moment, passed = entered(CLOSED, NOON, 5, RATED, "claim"), NOON, 0
         for _ in range(100):
             moment += timedelta(seconds=0.07)
             taken = admitted(breaker, moment, 500, RATED)
-            breaker, passed = entered(breaker, moment, taken, RATED), passed + taken
+            breaker, passed = entered(breaker, moment, taken, RATED, "claim"), passed + taken
         assert passed in (69, 70)
 
     def test_a_probe_needs_a_token_too(self) -> None:
@@ -253,7 +253,7 @@ class TestBucket:
         assert filled(replace(CLOSED, tokens=3), NOON - timedelta(hours=1), RATED) == 3
 
     def test_what_comes_back_does_not_fill_the_bucket(self) -> None:
-        emptied = entered(CLOSED, NOON, 5, RATED)
+        emptied = entered(CLOSED, NOON, 5, RATED, "claim")
         for results in ([SHOWN], [GONE] * 3, [LATER], [WHO]):
             assert after(emptied, results, NOON, RATED).tokens == 0
 
@@ -265,7 +265,7 @@ class TestBucket:
         for pause, limit in asked:
             moment += timedelta(seconds=pause)
             taken = admitted(breaker, moment, limit, policy)
-            breaker, passed = entered(breaker, moment, taken, policy), passed + taken
+            breaker, passed = entered(breaker, moment, taken, policy, "claim"), passed + taken
             assert 0 <= breaker.tokens <= policy.burst
             assert passed <= policy.burst + rate * (moment - NOON).total_seconds() + 1e-6
 
@@ -289,7 +289,7 @@ def test_whatever_comes_back_an_open_breaker_has_a_moment_at_which_one_order_goe
     """And there is always some time between two probes: a system that is down must not be hammered."""
     breaker, moment = CLOSED, NOON
     for results in history:
-        breaker = after(entered(breaker, moment, 1, policy), results, moment, policy)
+        breaker = after(entered(breaker, moment, 1, policy, "claim"), results, moment, policy)
         if breaker.cause:
             assert breaker.until is not None
             assert admitted(breaker, moment, 500, policy) == 0

@@ -1,4 +1,4 @@
-"""Runs, findings and tickets of the nightly comparison, notices to robots, and entries that are to be rewritten."""
+"""Runs, findings and tickets of the nightly comparison, notices to robots, entries to rewrite, and who has a probe."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def upgrade() -> None:
         batch.add_column(sa.Column("rewrite", sa.Boolean(), nullable=False, server_default=sa.false()))
     with op.batch_alter_table("ledger") as batch:
         batch.alter_column("rewrite", existing_type=sa.Boolean(), server_default=None)
+    with op.batch_alter_table("breakers") as batch:
+        batch.add_column(sa.Column("probe", sa.String(128), nullable=True))
     _create_runs()
     _create_findings()
     _create_tickets()
@@ -33,6 +35,8 @@ def downgrade() -> None:
         op.drop_table(table)
     with op.batch_alter_table("ledger") as batch:
         batch.drop_column("rewrite")
+    with op.batch_alter_table("breakers") as batch:
+        batch.drop_column("probe")
 
 
 def _create_runs() -> None:
@@ -80,6 +84,7 @@ def _finding_columns() -> list[sa.Column[Any]]:
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("facts", sa.Text(), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("person", sa.Boolean(), nullable=False),
         sa.Column("first_run", sa.BigInteger(), nullable=False),
         sa.Column("last_run", sa.BigInteger(), nullable=False),
         sa.Column("first_seen_at", UtcTime(), nullable=False),
