@@ -7,7 +7,7 @@ from hub import clock
 from hub.consumers.ledger import Entry
 from hub.oms.outbox import Pending
 from hub.schemas.envelope import Event, OrderChanged, routing_key, sequence_of
-from hub.schemas.facts import OrderFacts
+from hub.schemas.facts import LineFacts, OrderFacts
 from hub.schemas.order import Change, NewOrder, Order, OrderLine, Receiver, Status, lines_total
 from hub.schemas.registry import encode, event_type
 
@@ -108,9 +108,14 @@ def make_facts(order_no: str = ORDER_NO, **fields: Any) -> OrderFacts:
         "warehouse": None,
         "currency": "CNY",
         "total": 2500,
-        "lines_hash": "0" * 64,
+        "lines": (make_line_facts(),),
     }
     return OrderFacts(order_no, **shown | fields)
+
+
+def make_line_facts(**fields: Any) -> LineFacts:
+    """What a system shows of the line that `make_line` makes."""
+    return LineFacts(**{"sku": "SKU-1", "name": "Green tea", "quantity": 2, "unit_price": 1250} | fields)
 
 
 def _content() -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -15,9 +16,18 @@ from hub.schemas.order import Order, OrderLine
 _LINES = TypeAdapter(list[OrderLine])
 
 
+class LineFacts(NamedTuple):
+    """One line of an order as one side shows it; price in fen."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price: int
+
+
 @dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """One order as one side shows it. Total in fen; `lines_hash` stands for all lines in their order."""
+    """One order as one side shows it, with its lines in their order. Total in fen."""
 
     order_no: str
     version: int
@@ -30,7 +40,7 @@ class OrderFacts:
     warehouse: str | None
     currency: str
     total: int
-    lines_hash: str
+    lines: tuple[LineFacts, ...]
 
 
 def facts_of(order: Order) -> OrderFacts:
@@ -47,25 +57,30 @@ def facts_of(order: Order) -> OrderFacts:
         order.warehouse,
         order.currency,
         order.total,
-        lines_hash(order.lines),
+        tuple(LineFacts(line.sku, line.name, line.quantity, line.unit_price) for line in order.lines),
     )
 
 
-HEAD = tuple(field.name for field in fields(OrderFacts) if field.name != "lines_hash")
+HEAD = tuple(field.name for field in fields(OrderFacts) if field.name != "lines")
 """The columns of an order's own row that count."""
 
-LINE = tuple(OrderLine.model_fields)
+LINE = LineFacts._fields
 """The columns of a line that count."""
+
+_Part = Callable[[Sequence[Any]], tuple[Any, ...]]
+_head_of: _Part = itemgetter(slice(len(HEAD)))
+_line_of: _Part = itemgetter(slice(len(HEAD), None))
+# An order without lines comes as one row whose line is all NULL.
+_NO_LINE: tuple[Any, ...] = (None,) * len(LINE)
 
 
 def facts_of_rows(rows: Iterable[Sequence[Any]]) -> Iterator[OrderFacts]:
     """Facts from a join of orders with their lines, `HEAD` and then `LINE` columns, sorted by order and line."""
-    for head, group in groupby(rows, key=lambda row: tuple(row[: len(HEAD)])):
-        lines = (dict(zip(LINE, row[len(HEAD) :], strict=True)) for row in group if row[len(HEAD)] is not None)
-        found = lines_hash([OrderLine.model_construct(**line) for line in lines])
-        yield OrderFacts(*(*head, found))
+    for head, group in groupby(rows, key=_head_of):
+        lines: tuple[Any, ...] = tuple(map(LineFacts._make, map(_line_of, group)))
+        yield OrderFacts(*(*head, () if lines[0] == _NO_LINE else lines))
 
 
 def lines_hash(lines: list[OrderLine]) -> str:
-    """SHA-256 over SKU, name, quantity and price of each line."""
+    """SHA-256 over SKU, name, quantity and price of each line, for who cannot keep the lines themselves."""
     return hashlib.sha256(_LINES.dump_json(lines)).hexdigest()
