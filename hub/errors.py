@@ -31,6 +31,10 @@ class NotPrepared(DependencyDown):
     """The database answers and has not the tables."""
 
 
+class NotSorted(HubError):
+    """Orders came out of their order, so what follows from comparing them would be nonsense."""
+
+
 class LeaseLost(HubError):
     """Another process took over the work of this one; what it held was not recorded."""
 

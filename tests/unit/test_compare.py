@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.errors import NotSorted
 from hub.reconcile.compare import Difference, Kind, compare
+from hub.reconcile.rules import SystemRules
 from hub.schemas.facts import OrderFacts
-from tests.builders import make_facts
+from tests.builders import make_facts, make_line_facts
 from tests.unit.strategies import codes
 
 Side = dict[str, OrderFacts]
@@ -22,13 +24,36 @@ states = st.fixed_dictionaries(
 )
 FIELDS = [
     ("status", "shipped"),
+    ("status", "lost"),
     ("channel", "taobao"),
     ("channel_order_no", "JD-2"),
     ("customer_id", "C-2"),
+    ("shop", "outlet"),
+    ("vip", True),
+    ("warehouse", ""),
     ("currency", "USD"),
     ("total", 2501),
-    ("lines_hash", "1" * 64),
 ]
+TWO_LINES = (make_line_facts(), make_line_facts(sku="SKU-2", name="Cup"))
+LINES = [
+    ((TWO_LINES[0], TWO_LINES[1]._replace(quantity=3)), [("lines[2].quantity", 2, 3)]),
+    ((TWO_LINES[0]._replace(name="Tea"), TWO_LINES[1]), [("lines[1].name", "Green tea", "Tea")]),
+    ((TWO_LINES[0]._replace(unit_price=1), TWO_LINES[1]), [("lines[1].unit_price", 1250, 1)]),
+    (TWO_LINES[:1], [("lines", 2, 1)]),
+    ((), [("lines", 2, 0)]),
+    ((*TWO_LINES, TWO_LINES[0]), [("lines", 2, 3)]),
+    (
+        TWO_LINES[::-1],
+        [
+            ("lines[1].sku", "SKU-1", "SKU-2"),
+            ("lines[1].name", "Green tea", "Cup"),
+            ("lines[2].sku", "SKU-2", "SKU-1"),
+            ("lines[2].name", "Cup", "Green tea"),
+        ],
+    ),
+]
+EXACT = SystemRules()
+MAPPED = SystemRules(mapped={"status": {"已付款": "paid", "已发货": "shipped"}})
 
 
 @st.composite
@@ -46,7 +71,7 @@ def stream(side: Side) -> Iterator[OrderFacts]:
 
 
 def compared(ours: Side, theirs: Side) -> list[Difference | None]:
-    return list(compare(stream(ours), stream(theirs)))
+    return list(compare(stream(ours), stream(theirs), EXACT))
 
 
 @given(sides())
@@ -59,6 +84,7 @@ def test_every_order_is_judged_as_two_dictionaries_would_judge_it(both: tuple[Si
         Kind.EXTRA: theirs.keys() - ours.keys(),
         Kind.STALE: stale,
         Kind.DIFFERS: shared - stale,
+        Kind.DUPLICATE: set(),
     }
     found = [difference for difference in compared(ours, theirs) if difference is not None]
     assert {kind: {each.order_no for each in found if each.kind is kind} for kind in Kind} == expected
@@ -93,20 +119,77 @@ def test_equal_sides_show_no_difference(both: tuple[Side, Side]) -> None:
     assert compared(both[0], both[0]) == [None] * len(both[0])
 
 
+@given(sides(), st.data())
+def test_what_a_system_shows_twice_is_compared_once_and_told(both: tuple[Side, Side], data: st.DataObject) -> None:
+    ours, theirs = both
+    again = data.draw(st.lists(st.sampled_from(sorted(theirs)), max_size=4)) if theirs else []
+    shown = sorted([*theirs.values(), *(theirs[number] for number in again)], key=lambda facts: facts.order_no)
+    found = list(compare(stream(ours), iter(shown), EXACT))
+    twice = [each for each in found if each is not None and each.kind is Kind.DUPLICATE]
+    assert [each.order_no for each in twice] == sorted(again)
+    assert all((each.ours, each.theirs) == (ours.get(each.order_no), theirs[each.order_no]) for each in twice)
+    assert [each for each in found if each not in twice] == compared(ours, theirs)
+
+
 @pytest.mark.parametrize(("field", "shown"), FIELDS)
 def test_every_field_counts(field: str, shown: Any) -> None:
     ours, theirs = make_facts(), make_facts(**{field: shown})
-    (difference,) = compare(iter([ours]), iter([theirs]))
-    assert difference == Difference(Kind.DIFFERS, ours.order_no, ((field, getattr(ours, field), shown),))
+    apart = ((field, getattr(ours, field), shown),)
+    unmapped = ("status",) if shown == "lost" else ()
+    (difference,) = compare(iter([ours]), iter([theirs]), EXACT)
+    assert difference == Difference(Kind.DIFFERS, ours.order_no, ours, theirs, apart, unmapped)
+
+
+@pytest.mark.parametrize(("shown", "apart"), LINES)
+def test_every_field_of_a_line_counts_and_is_named(shown: Any, apart: Any) -> None:
+    (difference,) = compare(iter([make_facts(lines=TWO_LINES)]), iter([make_facts(lines=shown)]), EXACT)
+    assert difference is not None
+    assert (difference.kind, list(difference.fields)) == (Kind.DIFFERS, apart)
 
 
 def test_a_system_that_shows_an_older_version_is_stale() -> None:
-    (difference,) = compare(iter([make_facts(version=3)]), iter([make_facts(version=2)]))
-    assert difference == Difference(Kind.STALE, "SO0000000000000001", (("version", 3, 2),))
+    ours, theirs = make_facts(version=3), make_facts(version=2)
+    (difference,) = compare(iter([ours]), iter([theirs]), EXACT)
+    assert difference == Difference(Kind.STALE, "SO0000000000000001", ours, theirs, (("version", 3, 2),))
+
+
+def test_a_system_that_keeps_no_version_is_never_stale() -> None:
+    rules = SystemRules(not_kept=frozenset({"version"}))
+    ours, theirs = make_facts(version=3), make_facts(version=0)
+    assert list(compare(iter([ours]), iter([theirs]), rules)) == [None]
+
+
+def test_a_systems_own_words_are_what_the_oms_means_by_them() -> None:
+    assert list(compare(iter([make_facts()]), iter([make_facts(status="已付款")]), MAPPED)) == [None]
+    (difference,) = compare(iter([make_facts()]), iter([make_facts(status="已发货")]), MAPPED)
+    assert difference is not None
+    assert (difference.fields, difference.unmapped) == ((("status", "paid", "shipped"),), ())
+    assert difference.theirs == make_facts(status="shipped")
+
+
+def test_a_word_that_nobody_knows_is_told_where_it_tells_the_sides_apart() -> None:
+    (strange,) = compare(iter([make_facts()]), iter([make_facts(status="挂起")]), MAPPED)
+    (extra,) = compare(iter([]), iter([make_facts(status="挂起")]), MAPPED)
+    (other,) = compare(iter([make_facts()]), iter([make_facts(status="paid", total=1)]), MAPPED)
+    assert [each and each.unmapped for each in (strange, extra, other)] == [("status",), ("status",), ()]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "whose"),
+    [
+        (["B", "A"], [], "the OMS"),
+        (["A", "A"], [], "the OMS"),
+        ([], ["B", "A"], "the system"),
+        (["A", "B"], ["A", "B", "A"], "the system"),
+    ],
+)
+def test_orders_out_of_order_are_a_bug_and_never_a_difference(ours: list[str], theirs: list[str], whose: str) -> None:
+    with pytest.raises(NotSorted, match=f"{whose} shows order A after"):
+        list(compare(map(make_facts, ours), map(make_facts, theirs), EXACT))
 
 
 def test_a_system_that_shows_a_version_we_never_gave_differs() -> None:
-    (difference,) = compare(iter([make_facts(version=3)]), iter([make_facts(version=4)]))
+    (difference,) = compare(iter([make_facts(version=3)]), iter([make_facts(version=4)]), EXACT)
     assert difference is not None
     assert difference.kind is Kind.DIFFERS
 
@@ -118,8 +201,8 @@ def test_nothing_on_both_sides_is_no_difference() -> None:
 def test_streams_without_end_are_compared_as_they_come() -> None:
     ours = (make_facts(f"SO{number:09d}") for number in count())
     theirs = (make_facts(f"SO{number:09d}") for number in count(1))
-    first, *rest = islice(compare(ours, theirs), 2000)
-    assert first == Difference(Kind.MISSING, "SO000000000")
+    first, *rest = islice(compare(ours, theirs, EXACT), 2000)
+    assert first == Difference(Kind.MISSING, "SO000000000", make_facts("SO000000000"))
     assert rest == [None] * 1999
 
 
@@ -131,7 +214,7 @@ def test_neither_stream_is_read_further_than_one_order_ahead() -> None:
             read[name] += 1
             yield make_facts(f"SO{number:09d}")
 
-    differences = compare(metered("ours"), metered("theirs"))
+    differences = compare(metered("ours"), metered("theirs"), EXACT)
     for judged in range(1, 100):
         next(differences)
         assert read == {"ours": judged, "theirs": judged}
