@@ -22,7 +22,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    collate,
     create_engine,
     event,
     func,
@@ -157,16 +156,6 @@ def all_of(batch: FromClause, *more: Any) -> Select[Any]:
     """All columns of a batch and more beside them, ready for INSERT … SELECT … ON CONFLICT in both dialects."""
     # Without a WHERE, SQLite reads the ON of ON CONFLICT as the beginning of a join.
     return select(*batch.c, *more).where(text("true"))
-
-
-def joined_by_order(
-    engine: Engine, orders: Table, lines: Table, head: Sequence[str], line: Sequence[str]
-) -> Select[Any]:
-    """Every order with its lines, sorted by order number as Python sorts it, then by line."""
-    number = collate(orders.c.order_no, "C") if is_postgres(engine) else orders.c.order_no
-    joined = orders.outerjoin(lines, orders.c.order_no == lines.c.order_no)
-    columns = [orders.c[name] for name in head] + [lines.c[name] for name in line]
-    return select(*columns).select_from(joined).order_by(number, lines.c.line_no)
 
 
 def translate(error: DBAPIError) -> Exception:

@@ -16,6 +16,7 @@ from hub.consumers.worker import Worker
 from hub.errors import SystemFailure
 from hub.groups import Consumer
 from hub.schemas.facts import OrderFacts
+from hub.sides import EVERYTHING, Chosen, Digests, Recipe
 
 
 class PlainSystem:
@@ -34,8 +35,11 @@ class PlainSystem:
     def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
         return [Shown(self.shown.get(number, 0)) for number in order_numbers]
 
-    def facts(self) -> Iterator[OrderFacts]:
+    def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:  # noqa: ARG002 - there is never any
         return iter(())
+
+    def digests(self, recipe: Recipe) -> Digests | None:  # noqa: ARG002 - there is none
+        return None
 
     def effects(self) -> int:
         return len(self.journal)

@@ -8,6 +8,7 @@ counts what really happened there, whoever wrote.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -30,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError, ProgrammingError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
-from hub import groups
+from hub import groups, sides
 from hub.consumers.system import Receipt, Result, Shown, Wanted
 from hub.crash_points import reach
 from hub.database import (
@@ -39,14 +40,14 @@ from hub.database import (
     batch_of,
     insert_into,
     insert_rows,
-    joined_by_order,
     now,
     open_engine,
     reading,
     writing,
 )
 from hub.errors import DependencyDown, NotPrepared, Rejected, SystemFailure, Unreachable
-from hub.schemas.facts import HEAD, LINE, OrderFacts, facts_of, facts_of_rows
+from hub.schemas.facts import HEAD, OrderFacts, facts_of, lines_hash
+from hub.sides import EVERYTHING, Chosen, Digests, Recipe, Side
 
 metadata = MetaData()
 
@@ -94,6 +95,8 @@ hub_order_journal = Table(
     Column("status", String(24), nullable=False),
 )
 
+_SIDE = Side(hub_orders, hub_order_lines)
+
 _JOURNAL = "INSERT INTO hub_order_journal (order_no, version, status)"
 _TRIGGERS = {
     "sqlite": [
@@ -129,7 +132,7 @@ class InterfaceTables:
         try:
             return list(self._write(wanted))
         except NotPrepared:
-            return [Unreachable(f"{self.name}: no interface tables; run hub systems create {self.name}")] * len(wanted)
+            return [Unreachable(self._unprepared())] * len(wanted)
         except DependencyDown as error:
             return [Unreachable(f"{self.name}: {error}")] * len(wanted)
         except ProgrammingError as error:
@@ -146,11 +149,15 @@ class InterfaceTables:
             return [Unreachable(f"{self.name}: {error}")] * len(order_numbers)
         return [Shown(present.get(number, (0, ""))[0]) for number in order_numbers]
 
-    def facts(self) -> Iterator[OrderFacts]:
-        """Every order as its rows and lines really are, sorted by order number."""
-        query = joined_by_order(self._engine, hub_orders, hub_order_lines, HEAD, LINE)
-        with reading(self._engine) as connection:
-            yield from facts_of_rows(connection.execution_options(yield_per=2000).execute(query))
+    def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:
+        """The chosen orders as their rows and lines really are, sorted by order number."""
+        with self._named():
+            yield from sides.facts(self._engine, _SIDE, chosen)
+
+    def digests(self, recipe: Recipe) -> Digests | None:
+        """One statement, where the system's database hashes as the recipe wants it."""
+        with self._named():
+            return sides.digests(self._engine, _SIDE, recipe)
 
     def effects(self) -> int:
         """Rows of the system's own journal."""
@@ -176,11 +183,25 @@ class InterfaceTables:
         with reading(self._engine) as connection:
             there = inspect(connection).has_table(hub_orders.name)
         if not there:
-            raise DependencyDown(f"{self.name}: no interface tables; run hub systems create {self.name}")
+            raise DependencyDown(self._unprepared())
 
     def close(self) -> None:
         """Disconnect."""
         self._engine.dispose()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except NotPrepared as error:
+            raise NotPrepared(self._unprepared()) from error
+        except DependencyDown as error:
+            raise DependencyDown(f"{self.name}: {error}") from error
+        except DBAPIError as error:
+            raise DependencyDown(f"{self.name}: the interface tables cannot be read: {_said(error)}") from error
+
+    def _unprepared(self) -> str:
+        return f"{self.name}: no interface tables; run hub systems create {self.name}"
 
     def _halved(self, wanted: Sequence[Wanted], failure: SystemFailure) -> list[Result]:
         if len(wanted) == 1:
@@ -245,7 +266,8 @@ def _order_row(item: Wanted) -> dict[str, Any]:
     order, facts = item.order, facts_of(item.order)
     receiver = order.receiver
     return {
-        **{name: getattr(facts, name) for name in OrderFacts.__dataclass_fields__},
+        **{name: getattr(facts, name) for name in HEAD},
+        "lines_hash": lines_hash(order.lines),
         "receiver_name": receiver and receiver.name,
         "receiver_phone": receiver and receiver.phone,
         "receiver_address": receiver and " ".join(filter(None, _place(receiver))),

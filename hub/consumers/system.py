@@ -9,6 +9,7 @@ from typing import Protocol
 from hub.errors import SystemFailure
 from hub.schemas.facts import OrderFacts
 from hub.schemas.order import Order
+from hub.sides import EVERYTHING, Chosen, Digests, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,15 @@ class System(Protocol):
         """
         ...
 
-    def facts(self) -> Iterator[OrderFacts]:
-        """Every order as the system shows it, sorted by order number."""
+    def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:
+        """The chosen orders as the system shows them, in its own words, sorted by order number.
+
+        Raises DependencyDown that names the system, also half-way: an end is always the end of all of them.
+        """
+        ...
+
+    def digests(self, recipe: Recipe) -> Digests | None:
+        """The system's orders summed up, None where it cannot; only who can is ever asked for `Buckets`."""
         ...
 
     def effects(self) -> int:

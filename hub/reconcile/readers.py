@@ -2,17 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, and_, select
 
-from hub.database import joined_by_order, reading
-from hub.schemas.facts import HEAD, LINE, OrderFacts, facts_of_rows
+from hub import sides
+from hub.database import batch_of, reading
+from hub.oms import snapshots
+from hub.reconcile.compare import Difference, Kind
+from hub.reconcile.rules import SystemRules
+from hub.schemas.facts import OrderFacts
+from hub.sides import EVERYTHING, Chosen, Side
 from hub.tables import order_lines, orders
 
+OMS = Side(orders, order_lines)
 
-def oms_facts(engine: Engine) -> Iterator[OrderFacts]:
-    """Every order of the OMS as each system should show it."""
-    query = joined_by_order(engine, orders, order_lines, HEAD, LINE)
+_AT_ONCE = 500
+_SHOPS_OWN = (orders.c.channel, orders.c.shop, orders.c.channel_order_no)
+
+
+def oms_facts(engine: Engine, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:
+    """The chosen orders of the OMS as each system should show them."""
+    return sides.facts(engine, OMS, chosen)
+
+
+def changed_since(engine: Engine, moment: datetime, at_once: int) -> Iterator[tuple[str, ...]]:
+    """The numbers of orders that changed since then, sorted, so many at once; each page is a short query."""
+    last = ""
+    changed = snapshots.changed_since(moment).subquery()
+    number = sides.sortable(engine, changed.c.order_no)
+    while True:
+        page = select(number).where(number > last).order_by(number).limit(at_once)
+        with reading(engine) as connection:
+            found = tuple(connection.execute(page).scalars())
+        if not found:
+            return
+        yield found
+        last = found[-1]
+
+
+def named(engine: Engine, differences: Iterable[Difference], rules: SystemRules) -> Iterator[Difference]:
+    """Differences in their order; an extra order that is one of ours under another number becomes a duplicate.
+
+    The shop's own number tells, where the system keeps it. One query serves hundreds of differences.
+    """
+    if not {column.name for column in _SHOPS_OWN} <= set(rules.head):
+        yield from differences
+        return
+    stream = iter(differences)
+    while batch := list(islice(stream, _AT_ONCE)):
+        yield from _named(engine, batch)
+
+
+def _named(engine: Engine, batch: Sequence[Difference]) -> Iterator[Difference]:
+    extra = [each.theirs for each in batch if each.kind is Kind.EXTRA and each.theirs]
+    known = _known(engine, extra) if extra else {}
+    for each in batch:
+        ours = known.get(_own(each.theirs)) if each.kind is Kind.EXTRA and each.theirs else None
+        yield replace(each, kind=Kind.DUPLICATE, other_no=ours) if ours not in (None, each.order_no) else each
+
+
+def _known(engine: Engine, extra: Sequence[OrderFacts]) -> dict[tuple[Any, ...], str]:
+    names = [column.name for column in _SHOPS_OWN]
+    rows = [dict(zip(names, own, strict=True)) for own in sorted({_own(each) for each in extra if all(_own(each))})]
+    if not rows:
+        return {}
     with reading(engine) as connection:
-        yield from facts_of_rows(connection.execution_options(yield_per=2000).execute(query))
+        batch = batch_of(connection, orders, rows)
+        same = and_(*(column == batch.c[column.name] for column in _SHOPS_OWN))
+        found = connection.execute(select(orders.c.order_no, *_SHOPS_OWN).join(batch, same))
+        return {tuple(own): number for number, *own in found}
+
+
+def _own(facts: OrderFacts) -> tuple[Any, ...]:
+    return tuple(getattr(facts, column.name) for column in _SHOPS_OWN)

@@ -41,6 +41,7 @@ from hub.errors import (
 from hub.schemas.envelope import Event
 from hub.schemas.facts import OrderFacts
 from hub.schemas.registry import encode
+from hub.sides import EVERYTHING, Chosen, Digests, Recipe
 from hub.tables import ledger as entries
 from tests.support import delivery_of, event_at, eventually, somebody_dead
 
@@ -103,8 +104,11 @@ class Naive:
             self.calls.append(Call("look", list(order_numbers)))
             return [self._seen(number) for number in order_numbers]
 
-    def facts(self) -> Iterator[OrderFacts]:
+    def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:  # noqa: ARG002 - there is never any
         return iter(())
+
+    def digests(self, recipe: Recipe) -> Digests | None:  # noqa: ARG002 - there is none
+        return None
 
     def effects(self) -> int:
         return len(self.journal)

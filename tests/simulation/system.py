@@ -20,6 +20,7 @@ from hub.errors import (
     Unreachable,
 )
 from hub.schemas.facts import OrderFacts
+from hub.sides import EVERYTHING, Chosen, Digests, Recipe
 from tests.simulation.plan import Fault, Kind
 from tests.simulation.store import Store
 from tests.simulation.world import Process, World
@@ -81,7 +82,10 @@ class SimulatedSystem:
         self.world.note(f"system shows {' '.join(map(word, answers))}")
         return answers
 
-    def facts(self) -> Iterator[OrderFacts]:
+    def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:
+        raise NotImplementedError
+
+    def digests(self, recipe: Recipe) -> Digests | None:
         raise NotImplementedError
 
     def effects(self) -> int:

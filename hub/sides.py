@@ -1,0 +1,221 @@
+"""One side of a comparison that is two SQL tables, orders and their lines: read as facts, or summed up as digests.
+
+A digest is pushed down to PostgreSQL: orders fall into buckets by a hash of their number, and a bucket's digest is the
+sum of a hash of each row in it, of orders and of lines alike. Sums commute, so nothing is joined or sorted there. Equal
+digests mean equal facts; where they differ, the rows of that bucket say why, or that a row that shows nothing does.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    case,
+    cast,
+    collate,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from hub.database import batch_of, is_postgres, reading
+from hub.schemas.facts import HEAD, LINE, OrderFacts, facts_of_rows
+
+_AT_ONCE = 2000
+_OLDEST = 11
+_WHOLE = 2**64
+# A side is read as a whole, which no other statement does: it may take its time and sort in memory. A cursor of ours is
+# always read to its end, and compiling such statements costs more than it saves.
+_SETTINGS = {
+    "statement_timeout": "15min",
+    "idle_in_transaction_session_timeout": "15min",
+    "work_mem": "32MB",
+    "cursor_tuple_fraction": "1",
+    "jit": "off",
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """The two tables of one side: order numbers in `order_no`, positions in `line_no`, fields by the names of facts."""
+
+    orders: Table
+    lines: Table
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Every order."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The orders with these numbers, as many as are there; a few thousand at most."""
+
+    numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The orders in some of so many buckets; only asked of who has answered with digests."""
+
+    of: int
+    wanted: tuple[int, ...]
+
+
+Chosen = Everything | Numbers | Buckets
+EVERYTHING = Everything()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How digests are made: two are only comparable where buckets and `hashing` are the same on both sides.
+
+    `head` and `line` are the fields that count. `mapped` says what a side's own words mean.
+    """
+
+    hashing: str
+    buckets: int
+    head: tuple[str, ...] = HEAD
+    line: tuple[str, ...] = LINE
+    mapped: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Digests:
+    """How many orders a side has, and one number for each bucket, 0 where it is empty."""
+
+    orders: int
+    sums: array[int]
+
+    def differing(self, other: Digests) -> tuple[int, ...]:
+        """The buckets on which two sides do not agree."""
+        pairs = enumerate(zip(self.sums, other.sums, strict=True))
+        return tuple(bucket for bucket, (ours, theirs) in pairs if ours != theirs)
+
+
+def facts(engine: Engine, side: Side, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:
+    """The chosen orders as their rows and lines really are, sorted by number as Python sorts; never all in memory."""
+    with reading(engine) as connection:
+        _be_patient(connection)
+        query = _joined(connection, side, chosen)
+        yield from facts_of_rows(connection.execution_options(yield_per=_AT_ONCE).execute(query))
+
+
+def digests(engine: Engine, side: Side, recipe: Recipe) -> Digests | None:
+    """One digest for each bucket; None where this database does not hash as the recipe wants it."""
+    sums, orders = array("Q", bytes(8 * recipe.buckets)), 0
+    with reading(engine) as connection:
+        if _hashing(connection) != recipe.hashing:
+            return None
+        _be_patient(connection)
+        for bucket, counted, digest in connection.execute(_summed(side, recipe)):
+            sums[bucket] = int(digest) % _WHOLE
+            orders += counted
+    return Digests(orders, sums)
+
+
+def hashing(engine: Engine) -> str | None:
+    """The name of the hash that this database makes digests with; None where it has none."""
+    with reading(engine) as connection:
+        return _hashing(connection)
+
+
+def count(engine: Engine, side: Side) -> int:
+    """How many orders there are."""
+    with reading(engine) as connection:
+        _be_patient(connection)
+        return connection.execute(select(func.count()).select_from(side.orders)).scalar_one()
+
+
+def sortable(engine: Engine | Connection, number: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column that the database sorts and compares as Python would."""
+    return collate(number, "C") if is_postgres(engine) else number
+
+
+def _be_patient(connection: Connection) -> None:
+    if is_postgres(connection):
+        connection.execute(select(*(func.set_config(name, value, True) for name, value in _SETTINGS.items())))
+
+
+def _hashing(connection: Connection) -> str | None:
+    if not is_postgres(connection):
+        return None
+    asked = text("SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding')")
+    version, encoding = connection.execute(asked).one()
+    # PostgreSQL promises nothing about its hashes from one major version to the next, and they are of bytes.
+    return f"postgresql {version} {encoding}" if version >= _OLDEST else None
+
+
+def _joined(connection: Connection, side: Side, chosen: Chosen) -> Select[Any]:
+    orders = _chosen(connection, side.orders, HEAD, chosen)
+    lines = _chosen(connection, side.lines, ("order_no", "line_no", *LINE), chosen)
+    number = sortable(connection, orders.c.order_no)
+    columns = [orders.c[name] for name in HEAD] + [lines.c[name] for name in LINE]
+    joined = orders.outerjoin(lines, orders.c.order_no == lines.c.order_no)
+    return select(*columns).select_from(joined).order_by(number, lines.c.line_no)
+
+
+def _chosen(connection: Connection, table: Table, names: tuple[str, ...], chosen: Chosen) -> FromClause:
+    rows = select(*(table.c[name] for name in names))
+    match chosen:
+        case Everything():
+            return table
+        case Numbers(numbers):
+            # A number that was given twice must not show its order's lines twice.
+            batch = batch_of(connection, table, [{"order_no": number} for number in sorted(set(numbers)) or [""]])
+            return rows.join(batch, table.c.order_no == batch.c.order_no).subquery()
+        case Buckets(of, wanted):
+            # Lines are filtered too, though the join would do it: so few of them are never worth an index.
+            among = bindparam(None, list(wanted), ARRAY(BigInteger))
+            return rows.where(_bucket(table, of) == func.any(among)).subquery()
+
+
+def _summed(side: Side, recipe: Recipe) -> Select[Any]:
+    parts = [_hashed(side.orders, recipe, recipe.head, counted=1)]
+    if recipe.line:
+        parts.append(_hashed(side.lines, recipe, ("order_no", "line_no", *recipe.line), counted=0))
+    each = union_all(*parts).subquery("each")
+    return select(each.c.bucket, func.sum(each.c.counted), func.sum(each.c.hash)).group_by(each.c.bucket)
+
+
+def _hashed(table: Table, recipe: Recipe, names: tuple[str, ...], counted: int) -> Select[Any]:
+    # As text, a row tells NULL from '' and knows no difference between int and bigint or varchar and text. The record's
+    # own hash is a quarter faster, but linear: exchanged values of two rows of a bucket would leave the sum as it was.
+    row = cast(func.row(*(_meant(table, name, recipe) for name in names)), Text)
+    return select(
+        _bucket(table, recipe.buckets).label("bucket"),
+        literal_column(str(counted)).label("counted"),
+        # The seed keeps an order's row and a line's apart.
+        func.hashtextextended(collate(row, "C"), counted).label("hash"),
+    )
+
+
+def _bucket(table: Table, of: int) -> ColumnElement[Any]:
+    number = collate(cast(table.c.order_no, Text), "C")
+    return func.hashtextextended(number, 0, type_=BigInteger).bitwise_and(literal(of - 1, BigInteger))
+
+
+def _meant(table: Table, name: str, recipe: Recipe) -> ColumnElement[Any]:
+    column: ColumnElement[Any] = table.c[name]
+    words = recipe.mapped.get(name)
+    if not words:
+        return column
+    shown = cast(column, Text)
+    return case(dict(words), value=collate(shown, "C"), else_=shown)
