@@ -7,20 +7,30 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from hub.consumers.system import System
-from hub.reconcile.compare import Difference, compare
-from hub.reconcile.readers import oms_facts
+from hub.reconcile.compare import Difference
+from hub.reconcile.reading import Coverage, Scope, compared
+from hub.reconcile.rules import SystemRules
 
 MOST_SHOWN = 100
 
 
 @dataclass
 class Verdict:
-    """How a system compares with the OMS: orders looked at, orders that differ, the first of them in full."""
+    """How a system compares with the OMS: what was looked at, and the first orders that differ in full."""
 
     system: str
-    compared: int = 0
-    different: int = 0
+    coverage: Coverage = field(default_factory=Coverage)
     differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def compared(self) -> int:
+        """Orders that the OMS or the system has."""
+        return self.coverage.equal + self.coverage.different
+
+    @property
+    def different(self) -> int:
+        """Differences, shown or not."""
+        return self.coverage.different
 
     @property
     def equal(self) -> bool:
@@ -28,12 +38,9 @@ class Verdict:
         return self.different == 0
 
 
-def check(engine: Engine, system: System) -> Verdict:
-    """Read both sides and compare them order by order."""
+def check(engine: Engine, system: System, rules: SystemRules | None = None, scope: Scope | None = None) -> Verdict:
+    """Compare both sides; a side that cannot be read raises DependencyDown."""
     verdict = Verdict(system.name)
-    for difference in compare(oms_facts(engine), system.facts()):
-        verdict.compared += 1
-        if difference is not None:
-            verdict.different += 1
-            verdict.differences += [difference] if len(verdict.differences) < MOST_SHOWN else []
+    for difference in compared(engine, system, rules or SystemRules(), verdict.coverage, scope):
+        verdict.differences += [difference] if len(verdict.differences) < MOST_SHOWN else []
     return verdict

@@ -75,7 +75,7 @@ BY_HAND = {
     "version": ("UPDATE hub_orders SET version = 1 WHERE order_no = :no", "stale", "version"),
     "number": ("UPDATE hub_orders SET order_no = 'SO-ZZZ' WHERE order_no = :no", "missing", None),
     "everything": ("DELETE FROM hub_orders WHERE order_no = :no", "missing", None),
-    "a line": ("UPDATE hub_order_lines SET quantity = quantity + 1 WHERE order_no = :no", "differs", "lines_hash"),
+    "a line": ("UPDATE hub_order_lines SET quantity = quantity + 1 WHERE order_no = :no", "differs", "lines"),
 }
 
 
@@ -383,14 +383,17 @@ def test_a_check_finds_what_somebody_changed_by_hand(tampered: Tampered, what: s
     order_no, ours, theirs = tampered.done[what]
     difference = next(each for each in tampered.found["crm"]["differences"] if each["order_no"] == order_no)
     assert difference["kind"] == kind
-    if field == "lines_hash":
-        assert [name for name, _, _ in difference["fields"]] == ["lines_hash"]
+    if field == "lines":
+        assert difference["fields"][0][0] == "lines[1].quantity"
+        assert all(theirs == ours + 1 for _, ours, theirs in difference["fields"])
     elif field is not None:
         assert difference["fields"] == [[field, ours, theirs]]
 
 
-def test_a_check_finds_an_order_that_nobody_placed(tampered: Tampered) -> None:
-    assert {"kind": "extra", "order_no": "SO-ZZZ", "fields": []} in tampered.found["crm"]["differences"]
+def test_a_check_finds_an_order_that_has_another_number_at_the_system(tampered: Tampered) -> None:
+    ours = tampered.done["number"][0]
+    renamed = {"kind": "duplicate", "order_no": "SO-ZZZ", "fields": [], "other_no": ours}
+    assert renamed in tampered.found["crm"]["differences"]
 
 
 def test_a_check_that_finds_something_ends_with_three_and_blames_nobody_else(tampered: Tampered) -> None:
@@ -478,7 +481,7 @@ def by_hand(machine: Machine, order_no: str, statement: str, _kind: str, field: 
     """Change the CRM's own database; a field of the order before and after."""
     query = f"SELECT {field or 'version'} FROM hub_orders WHERE order_no = ?"
     with closing(sqlite3.connect(machine.folder / "data" / "crm.db")) as crm, crm:
-        before = crm.execute(query, (order_no,)).fetchone() if field != "lines_hash" else (None,)
+        before = crm.execute(query, (order_no,)).fetchone() if field != "lines" else (None,)
         crm.execute(statement, {"no": order_no})
-        after = crm.execute(query, (order_no,)).fetchone() if field != "lines_hash" else (None,)
+        after = crm.execute(query, (order_no,)).fetchone() if field != "lines" else (None,)
     return before[0], after[0] if after else None

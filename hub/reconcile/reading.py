@@ -1,0 +1,153 @@
+"""Comparing a system with the OMS without reading more than must be: digests first, rows where those differ."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Engine
+
+from hub import clock, sides
+from hub.consumers.system import System
+from hub.reconcile.compare import Difference, Kind, compare
+from hub.reconcile.readers import OMS, changed_since, named, oms_facts
+from hub.reconcile.rules import SystemRules
+from hub.schemas.facts import OrderFacts
+from hub.sides import EVERYTHING, Buckets, Chosen, Digests, Numbers, Recipe
+
+FEWEST_BUCKETS, MOST_BUCKETS = 64, 65_536
+_ORDERS_A_BUCKET = 4
+_MOST_DIFFERING = 1 / 4
+_PAGE = 1000
+_OURS = (Kind.MISSING, Kind.STALE, Kind.DIFFERS)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which orders are compared: all, those with these numbers, or those that the OMS changed since then.
+
+    What the OMS does not know is found by comparing all, and by its number.
+    """
+
+    orders: tuple[str, ...] | None = None
+    since: datetime | None = None
+
+
+@dataclass
+class Coverage:
+    """What was looked at, filled while differences are read. Only what is `complete` may be called compared."""
+
+    oms_orders: int = 0
+    system_orders: int = 0
+    equal: int = 0
+    different: int = 0
+    method: Literal["digests", "rows"] = "rows"
+    rows_read: int = 0
+    """Orders read whole, on both sides together."""
+    seconds: float = 0.0
+    complete: bool = False
+
+
+def compared(
+    engine: Engine, system: System, rules: SystemRules, coverage: Coverage, scope: Scope | None = None
+) -> Iterator[Difference]:
+    """Every difference, sorted by order number, in constant memory; `coverage` is right once all were read.
+
+    Raises DependencyDown where a side cannot be read to its end.
+    """
+    began = clock.monotonic()
+    ours = 0
+    for difference in named(engine, _differences(engine, system, rules, coverage, scope or Scope()), rules):
+        coverage.different += 1
+        ours += difference.kind in _OURS
+        yield difference
+    # Digests and rows are read one after the other, and an order may come or go in between.
+    coverage.equal = max(0, coverage.oms_orders - ours)
+    coverage.seconds = clock.monotonic() - began
+    coverage.complete = True
+
+
+def buckets_for(orders: int) -> int:
+    """A power of two, so that few orders share a bucket and the digests of all fit in little memory."""
+    wanted = max(1, orders // _ORDERS_A_BUCKET)
+    return min(MOST_BUCKETS, max(FEWEST_BUCKETS, 1 << (wanted - 1).bit_length()))
+
+
+def _differences(
+    engine: Engine, system: System, rules: SystemRules, coverage: Coverage, scope: Scope
+) -> Iterator[Difference]:
+    if scope.orders is not None or scope.since is not None:
+        for page in _pages(engine, scope):
+            yield from _by_rows(engine, system, rules, coverage, Numbers(page))
+    elif digests := _digests(engine, system, rules):
+        yield from _where_digests_differ(engine, system, rules, coverage, digests)
+    else:
+        yield from _by_rows(engine, system, rules, coverage, EVERYTHING)
+
+
+def _pages(engine: Engine, scope: Scope) -> Iterator[tuple[str, ...]]:
+    given = None if scope.orders is None else sorted(set(scope.orders))
+    if scope.since is None:
+        numbers = given or []
+        yield from (tuple(numbers[start : start + _PAGE]) for start in range(0, len(numbers), _PAGE))
+        return
+    for page in changed_since(engine, scope.since, _PAGE):
+        yield page if given is None else tuple(sorted(set(page).intersection(given)))
+
+
+def _digests(engine: Engine, system: System, rules: SystemRules) -> tuple[Digests, Digests] | None:
+    hashing = sides.hashing(engine)
+    if hashing is None:
+        return None
+    buckets = buckets_for(sides.count(engine, OMS))
+    theirs_by = Recipe(hashing, buckets, rules.head, rules.line, rules.mapped)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(system.digests, theirs_by)
+        ours = sides.digests(engine, OMS, Recipe(hashing, buckets, rules.head, rules.line))
+        theirs = asked.result()
+    return (ours, theirs) if ours is not None and theirs is not None else None
+
+
+def _where_digests_differ(
+    engine: Engine, system: System, rules: SystemRules, coverage: Coverage, digests: tuple[Digests, Digests]
+) -> Iterator[Difference]:
+    ours, theirs = digests
+    differing = ours.differing(theirs)
+    if len(differing) > len(ours.sums) * _MOST_DIFFERING:
+        yield from _by_rows(engine, system, rules, coverage, EVERYTHING)
+        return
+    coverage.method = "digests"
+    if differing:
+        yield from _by_rows(engine, system, rules, coverage, Buckets(len(ours.sums), differing))
+    coverage.oms_orders, coverage.system_orders = ours.orders, theirs.orders
+
+
+def _by_rows(
+    engine: Engine, system: System, rules: SystemRules, coverage: Coverage, chosen: Chosen
+) -> Iterator[Difference]:
+    our, their = _Counted(oms_facts(engine, chosen)), _Counted(system.facts(chosen))
+    with closing(our.read()) as ours, closing(their.read()) as theirs:
+        yield from (each for each in compare(ours, theirs, rules) if each is not None)
+    coverage.oms_orders += our.orders
+    coverage.system_orders += their.orders
+    coverage.rows_read += our.orders + their.orders
+
+
+@dataclass
+class _Counted:
+    source: Iterator[OrderFacts]
+    orders: int = 0
+
+    def read(self) -> Generator[OrderFacts]:
+        try:
+            for facts in self.source:
+                self.orders += 1
+                yield facts
+        finally:
+            # Whichever side fails, the other one's transaction must not stay open.
+            if isinstance(self.source, Generator):
+                self.source.close()
