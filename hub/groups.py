@@ -128,9 +128,6 @@ class Reconcile(Group):
     heal_changed_by_hand: Annotated[
         bool, Field(description="also put back what somebody changed at a system in a field that the OMS owns")
     ] = False
-    settle_seconds: Annotated[
-        float, Field(ge=0, description="how long a healed order may take before the night is over for it")
-    ] = 60
     transit_seconds: Annotated[
         float, Field(ge=0, description="age from which a version that has not arrived is worth a person's look")
     ] = 1800

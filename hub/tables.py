@@ -368,7 +368,6 @@ reconcile_runs = Table(
     Column("state", String(16), nullable=False),
     # What each system came to, as `reconcile.runs` writes it; there once the run is over.
     Column("summary", Text),
-    Column("said", Text),
     Column("actor", String(64), nullable=False),
     Column("report", Text),
     _written_at("started_at"),

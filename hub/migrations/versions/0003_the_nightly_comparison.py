@@ -50,7 +50,6 @@ def _create_runs() -> None:
         sa.Column("rules", sa.String(64), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("summary", sa.Text(), nullable=True),
-        sa.Column("said", sa.Text(), nullable=True),
         sa.Column("actor", sa.String(64), nullable=False),
         sa.Column("report", sa.Text(), nullable=True),
         sa.Column("started_at", UtcTime(), nullable=False),

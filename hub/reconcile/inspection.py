@@ -1,0 +1,181 @@
+"""One system looked at: differences that stay when they are looked at again, each with its cause, written down.
+
+A difference counts only where it is still there after the evidence was gathered and the OMS has not moved meanwhile:
+what arrives while both sides are read is never a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, select
+
+from hub import groups
+from hub.consumers.system import System
+from hub.database import now, ping, reading, writing
+from hub.errors import DependencyDown, NotSorted
+from hub.oms import leases
+from hub.oms.leases import Lease
+from hub.reconcile import findings as store
+from hub.reconcile.causes import Evidence, Judgement, judge
+from hub.reconcile.compare import Difference
+from hub.reconcile.evidence import gather
+from hub.reconcile.findings import Seen
+from hub.reconcile.proof import proof
+from hub.reconcile.reading import Coverage as Read
+from hub.reconcile.reading import Scope, compared
+from hub.reconcile.report.model import Coverage
+from hub.reconcile.report.model import Rules as RuleFacts
+from hub.reconcile.rules import Rules, SystemRules
+from hub.reconcile.runs import Run
+from hub.tables import dead_letters, ledger, outbox
+
+AT_ONCE = 500
+MOST_FINDINGS = 20_000
+"""What is beyond is counted and not written down: a system that lost everything has one cause, not a million."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """How the look at one system went. Only where it was complete is what was not seen gone."""
+
+    coverage: Coverage
+    complete: bool
+
+
+@dataclass
+class Look:
+    """One system while it is looked at: what was read, what is different, what has changed since the cut."""
+
+    system: System
+    queue: str
+    rules: SystemRules
+    read: Read = field(default_factory=Read)
+    different: int = 0
+    later: int = 0
+    error: str | None = None
+
+    def count(self, found: tuple[int, int]) -> None:
+        """One batch more: how many stay different, how many the next run has."""
+        self.different += found[0]
+        self.later += found[1]
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """Compares systems for a run and writes down what is found, under the run's lease."""
+
+    engine: Engine
+    run: Run
+    lease: Lease
+    rules: Rules
+    policy: groups.Reconcile
+    lease_seconds: float
+
+    def inspect(self, system: System, queue: str, scope: Scope) -> Inspection:
+        """Read both sides and write down what is apart. An error of the system is told in the coverage."""
+        look = Look(system, queue, self.rules.of(system.name))
+        try:
+            for batch in _batches(compared(self.engine, system, look.rules, look.read, scope)):
+                look.count(self._write(batch, look))
+        except (DependencyDown, NotSorted) as failure:
+            ping(self.engine)
+            look.error = str(failure)
+        return Inspection(_coverage(look), complete=look.error is None and look.different <= MOST_FINDINGS)
+
+    def _write(self, batch: Sequence[Difference], look: Look) -> tuple[int, int]:
+        """Write down what stays of a batch; how many stay, and how many orders the next run has."""
+        numbers = tuple(sorted({each.order_no for each in batch}))
+        with reading(self.engine) as connection:
+            known = gather(connection, look.system.name, look.queue, numbers)
+        again = compared(self.engine, look.system, look.rules, Read(), Scope(orders=numbers))
+        told = [(each, known[each.order_no]) for each in again]
+        staying = [(each, evidence) for each, evidence in told if not self._is_later(each, evidence)]
+        self._record([self._seen(look.system.name, *each) for each in staying[: MOST_FINDINGS - look.different]])
+        return len(staying), len(told) - len(staying)
+
+    def _seen(self, system: str, difference: Difference, evidence: Evidence) -> Seen:
+        patience, by_hand = self.policy.transit_seconds, self.policy.heal_changed_by_hand
+        return _seen(system, difference, evidence, judge(system, difference, evidence, patience, by_hand))
+
+    def _is_later(self, difference: Difference, evidence: Evidence) -> bool:
+        """Whether the order has changed since the cut, or between the two looks: the next run has it."""
+        version = difference.ours.version if difference.ours else None
+        after_the_cut = evidence.recorded_at is not None and evidence.recorded_at >= self.run.cut
+        return after_the_cut or version != evidence.oms_version
+
+    def _record(self, seen: Sequence[Seen]) -> None:
+        with writing(self.engine) as connection:
+            leases.keep(connection, self.lease, self.lease_seconds)
+            store.record(connection, self.run, seen)
+
+
+def quality(connection: Connection) -> dict[str, Any]:
+    """What the hub itself still waits for or could not read."""
+    parked = select(ledger.c.system, func.count()).where(ledger.c.parked_reason.is_not(None)).group_by(ledger.c.system)
+    dead = select(func.count()).where(dead_letters.c.state == "open")
+    held = select(func.count()).where(outbox.c.held_until > now())
+    return {
+        "parked": dict(connection.execute(parked.order_by(ledger.c.system)).all()),
+        "dead_letters_open": connection.execute(dead).scalar_one(),
+        "held_in_outbox": connection.execute(held).scalar_one(),
+    }
+
+
+def _batches(found: Iterable[Difference]) -> Iterator[list[Difference]]:
+    stream = iter(found)
+    while batch := list(islice(stream, AT_ONCE)):
+        yield batch
+
+
+def _seen(system: str, difference: Difference, evidence: Evidence, judgement: Judgement) -> Seen:
+    order = difference.ours or difference.theirs
+    assert order is not None  # noqa: S101 - for the type checker: one of the two sides has it
+    facts: Mapping[str, Any] = {
+        "channel": order.channel,
+        "shop": order.shop,
+        "channel_order_no": order.channel_order_no,
+        "oms_version": difference.ours.version if difference.ours else None,
+        "system_version": difference.theirs.version if difference.theirs else None,
+        "fields": [
+            {"field": name, "oms": _text(ours), "system": _text(theirs)} for name, ours, theirs in difference.fields
+        ],
+        "evidence": proof(judgement.cause, difference, evidence),
+        "owner_group": judgement.owner,
+    }
+    return Seen(system, difference.order_no, difference.kind, judgement, order.currency, order.total, facts)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _coverage(look: Look) -> Coverage:
+    read = look.read
+    return Coverage(
+        system=look.system.name,
+        state="failed" if look.error else "read",
+        error=look.error,
+        oms_orders=read.oms_orders,
+        system_orders=read.system_orders,
+        # What was apart at the first look and not any more at the second arrived in between.
+        equal=max(0, read.equal + read.different - look.different - look.later) if read.complete else 0,
+        different=look.different,
+        later=look.later,
+        method=read.method,
+        rows_read=read.rows_read,
+        seconds=round(read.seconds, 3),
+        rules=_told(look.rules),
+    )
+
+
+def _told(rules: SystemRules) -> RuleFacts:
+    return RuleFacts(
+        fields=[*(name for name in rules.head if name != "order_no"), *(f"lines.{name}" for name in rules.line)],
+        not_kept=sorted(rules.not_kept),
+        mapped=sorted(rules.mapped),
+        tolerances={"amount_fen": rules.tolerance_fen} if rules.tolerance_fen else {},
+    )
