@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -143,24 +147,66 @@ class Reconcile(Group):
     ] = None
 
 
+def _robot_url(parameter: str, url: SecretStr) -> SecretStr:
+    """The URL itself; it must reach nobody but the robot, and its text is in no error."""
+    text = url.get_secret_value()
+    if not text:
+        raise ValueError("is empty: unset it, or let it begin with https://")
+    try:
+        parts = urlsplit(text)
+        plain = parts.scheme == "http" and _is_loopback(parts.hostname or "")
+    except ValueError:
+        raise ValueError("is no URL; copy it anew from the robot's settings") from None
+    if not parts.hostname or not (parts.scheme == "https" or plain):
+        raise ValueError("must begin with https://; http:// is for a robot on this machine alone")
+    if "@" in parts.netloc or re.search(r"\s", text) or not parse_qs(parts.query).get(parameter):
+        raise ValueError(f"must be as the robot's settings show it, with ?{parameter}=… and without a user")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class Robot(Group):
-    """A group robot of DingTalk or WeCom; its URL is a secret."""
+    """A group robot; whoever knows its URL can speak in its group."""
 
     url: SecretStr | None = None
-    secret: Annotated[SecretStr | None, Field(description="DingTalk signs with it; WeCom has none")] = None
     per_minute: Annotated[int, Field(ge=1, le=20, description="the vendors allow 20")] = 18
+
+
+class DingTalkRobot(Robot):
+    """A robot of DingTalk, with what its security settings ask for."""
+
+    url: Annotated[SecretStr, AfterValidator(partial(_robot_url, "access_token"))] | None = None
+    secret: Annotated[
+        SecretStr | None, Field(min_length=1, description="each message is signed with it; begins with SEC")
+    ] = None
+    keyword: Annotated[
+        str | None, Field(min_length=1, max_length=32, description="a word that DingTalk wants in every message")
+    ] = None
+
+
+class WeComRobot(Robot):
+    """A robot of WeCom; it knows no signature."""
+
+    url: Annotated[SecretStr, AfterValidator(partial(_robot_url, "key"))] | None = None
 
 
 class Notify(Group):
     """Who is told. The second channel is used where the first one fails."""
 
-    dingtalk: Robot = Robot()
-    wecom: Robot = Robot()
+    dingtalk: DingTalkRobot = DingTalkRobot()
+    wecom: WeComRobot = WeComRobot()
     channels: Annotated[
         Literal["both", "dingtalk-first", "wecom-first"],
         Field(description="both, or the other one only where the first fails"),
     ] = "both"
-    timeout_seconds: Seconds = 5
+    attempts: Annotated[int, Field(ge=1, le=20, description="calls after which a notice is given up")] = 8
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
 
 
 class Systems(Group):
