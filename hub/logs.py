@@ -65,10 +65,13 @@ def mask(_logger: Any, _method: str, fields: Fields) -> Fields:
 
 
 class _Bridge(logging.Handler):
-    """Lines of libraries go the same way as our own. pika's running commentary is left out: we log what it means."""
+    """Lines of libraries go the same way as our own. pika's running commentary is left out: we log what it means.
+
+    The HTTP client's are left out too: they hold whole URLs, and a robot's URL is a secret.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not record.name.startswith("pika"):
+        if not record.name.startswith(("pika", "httpx2", "httpcore2")):
             structlog.get_logger().log(record.levelno, record.getMessage(), part=record.name)
 
 
