@@ -22,6 +22,7 @@ from hub.cli import (
     orders,
     parked,
     reconcile,
+    simulate,
     status,
     systems,
     tokens,
@@ -51,6 +52,7 @@ for group in (
     configuration,
     topology,
     maintenance,
+    simulate,
 ):
     app.add_typer(group.app)
 for commands in (daemons, status, demo, doctor, drill, verify):
