@@ -15,6 +15,8 @@ FATES = ("confirmed", "unroutable", "refused", "unknown")
 RECEIVED = ("wanted", "seen", "dead")
 CAUSES = ("unreachable", "unanswered", "busy", "credentials")
 OUTCOMES = ("applied", "superseded", "retried", "parked")
+CHANNELS = ("dingtalk", "wecom")
+TOLD = ("sent", "put_off", "unknown", "refused", "given_up")
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -41,6 +43,7 @@ last_success = Gauge("hub_last_success_timestamp_seconds", "When a batch was las
 system_up = Gauge("hub_system_up", "0 while the system does not answer", ["system"])
 breaker_trips = Counter("hub_breaker_trips_total", "How often a system had to be left alone", ["system", "cause"])
 dead_letters = Counter("hub_dead_letters_total", "Bytes that are no event", ["system", "reason"])
+notices = Counter("hub_notices_total", "Calls to robots by what became of them", ["channel", "outcome"])
 
 bus_up = Gauge("hub_bus_up", "1 while connected")
 bus_reconnects = Counter("hub_bus_reconnects_total", "Connections that had to be made again")
@@ -75,6 +78,13 @@ def prepare_consumer(system: str) -> None:
         per_system.labels(system)
     system_up.labels(system).set(1)
     build_info.labels(__version__).set(1)
+
+
+def prepare_notices() -> None:
+    """Let every series of whoever tells people exist at 0."""
+    for channel in CHANNELS:
+        for outcome in TOLD:
+            notices.labels(channel, outcome)
 
 
 def declared() -> Iterator[tuple[str, str]]:

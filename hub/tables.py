@@ -448,6 +448,7 @@ notices = Table(
     Column("due_at", UtcTime, nullable=False),
     Column("said", Text),
     _written_at(),
+    # When it was last handed to the robot, whatever came of it.
     Column("sent_at", UtcTime),
     Index("ix_notices_due", "state", "due_at"),
     info={"writer": "notify"},
