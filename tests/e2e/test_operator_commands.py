@@ -176,6 +176,7 @@ LOOKING = [
     "dead-letters requeue --reason delivered_too_often",
     "dead-letters requeue 1 2",
     "systems list",
+    "notify list",
     "systems resume crm",
     "orders show {rejected}",
     "audit list",
@@ -245,6 +246,10 @@ BAD = {
     "dead-letters discard 1 99 --why x": (4, "there is no dead letter 99"),
     "systems pause sap --why x": (65, "SYSTEM: there is no sap"),
     "systems resume sap": (65, "SYSTEM: there is no sap"),
+    "notify test": (78, "no robot is configured: set HUB_NOTIFY__DINGTALK__URL or HUB_NOTIFY__WECOM__URL"),
+    "notify test --channel wecom": (78, "wecom has no robot: set HUB_NOTIFY__WECOM__URL"),
+    "notify send --failed": (78, "no robot is configured"),
+    "notify list --state lost": (65, "--state: notices are waiting, held, sending, muted, sent, spared, failed"),
     "systems create sap": (4, "there is no system sap"),
 }
 
@@ -264,7 +269,10 @@ MISTYPED = {
 }
 
 
-OURS = [(word,) for word in ("parked", "replay", "bulk", "dead-letters", "systems", "maintenance")]
+# What tests/integration/test_robots.py runs.
+ELSEWHERE = ("simulate robots",)
+
+OURS = [(word,) for word in ("parked", "replay", "bulk", "dead-letters", "systems", "maintenance", "notify")]
 
 
 class TestLooking:
@@ -645,7 +653,7 @@ class TestThePages:
             assert CliRunner().invoke(app, [*name_of(words).split(), "--help"]).exit_code == 0
 
     def test_show_only_commands_that_are_run_here(self) -> None:
-        run = {name_of(line.split()) for line in (*LOOKING, *ACTING, *BAD, "maintenance run")}
+        run = {name_of(line.split()) for line in (*LOOKING, *ACTING, *BAD, "maintenance run", *ELSEWHERE)}
         assert {name_of(shlex.split(line)[1:]) for page in PAGES for line in documented(page)} <= run
 
     def test_explain_every_command_of_operators(self) -> None:
