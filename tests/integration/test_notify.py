@@ -289,6 +289,23 @@ class TestSeveralProcesses:
             assert first.result() == [("dingtalk", "sent")]
         assert calls(robots, "dingtalk") == [0]
 
+    def test_two_that_claim_at_the_same_moment_get_one_notice_each_and_no_third(
+        self, engine: Engine, robots: RobotsServer
+    ) -> None:
+        policy = policy_of(robots, wecom=WeComRobot())
+        policy = policy.model_copy(update={"dingtalk": policy.dingtalk.model_copy(update={"per_minute": 2})})
+        told(engine, policy, "a", "b", "c")
+
+        def claimed(_turn: int) -> str | None:
+            with writing(engine) as connection:
+                notice = queue._claim(connection, "dingtalk", policy)
+                time.sleep(0.3)
+            return notice and notice.key
+
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(claimed, range(3)))
+        assert sorted(map(str, found)) == ["None", "a", "b"]
+
     def test_one_that_comes_back_late_records_nothing(self, engine: Engine, robots: RobotsServer) -> None:
         robots.fail("slow", times=1, seconds=1)
         policy = policy_of(robots, wecom=WeComRobot())
