@@ -6,9 +6,9 @@ beside the schemas of the events.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from hub.reconcile.causes import Cause, Owner, Severity
 from hub.reconcile.compare import Kind
@@ -190,3 +190,9 @@ class Report(Strict):
     findings: Annotated[list[Finding], Field(description="all that are not closed, grouped by cause")]
     healed: Annotated[list[Finding], Field(description="equal again since the run before, with the evidence")]
     quality: Quality
+
+    @model_validator(mode="after")
+    def _todo_is_among_the_findings(self) -> Self:
+        if strange := set(self.todo) - {finding.key for finding in self.findings}:
+            raise ValueError(f"todo names {min(strange)!r}, which is no finding of this report")
+        return self

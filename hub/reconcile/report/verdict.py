@@ -1,0 +1,76 @@
+"""The one sentence of a report, and the light beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from hub.reconcile.report.model import Finding, Report
+from hub.reconcile.report.voice import Voice
+
+Light = Literal["clean", "differences", "incomplete"]
+
+
+def light(report: Report) -> Light:
+    """The state that is shown. Whatever the verdict says, a system that was not read is no green light."""
+    return "incomplete" if unread(report) else report.verdict.state
+
+
+def unread(report: Report) -> list[str]:
+    """Systems of which nothing is known."""
+    failed = [each.system for each in report.coverage if each.state == "failed"]
+    return list(dict.fromkeys([*report.verdict.unread, *failed]))
+
+
+def sentence(voice: Voice, report: Report) -> str:
+    """The verdict in one sentence."""
+    state = light(report)
+    if state != "incomplete":
+        return voice.say(f"verdict.{state}", **_figures(voice, report))
+    missing = voice.systems(unread(report))
+    key = "verdict.incomplete" if missing else "verdict.incomplete_plain"
+    return voice.say(key, day=report.run.day, **({"unread": missing} if missing else {}))
+
+
+def more(voice: Voice, report: Report) -> list[str]:
+    """What else belongs to the verdict, each in a few words."""
+    return [*_so_far(voice, report), *_compared_with_before(voice, report), *_counted(voice, report)]
+
+
+def todo(report: Report) -> list[Finding]:
+    """The findings to do today, in their order."""
+    by_key = {finding.key: finding for finding in report.findings}
+    return [by_key[key] for key in report.todo]
+
+
+def _figures(voice: Voice, report: Report) -> dict[str, str]:
+    verdict = report.verdict
+    return {
+        "day": report.run.day,
+        "compared": voice.count(verdict.compared),
+        "orders": voice.count(verdict.orders),
+        "amounts": voice.amounts(verdict.amounts),
+        "people": voice.count(verdict.people),
+    }
+
+
+def _so_far(voice: Voice, report: Report) -> Iterator[str]:
+    if light(report) == "incomplete":
+        yield voice.say("verdict.so_far", **_figures(voice, report)).rstrip("。.")
+
+
+def _compared_with_before(voice: Voice, report: Report) -> Iterator[str]:
+    if report.verdict.before is None or light(report) == "incomplete":
+        return
+    change = report.verdict.orders - report.verdict.before.orders
+    key = "same" if change == 0 else "more" if change > 0 else "fewer"
+    facts = {"day": report.verdict.before.day, "n": voice.count(abs(change))}
+    yield voice.say(f"verdict.{key}", **facts)
+
+
+def _counted(voice: Voice, report: Report) -> Iterator[str]:
+    verdict = report.verdict
+    counts = {"healing": verdict.healing, "healed": verdict.healed, "unexplained": verdict.unexplained}
+    for name, number in (counts | {"accepted": report.quality.accepted}).items():
+        if number:
+            yield voice.say(f"verdict.{name}", n=voice.count(number))
