@@ -11,6 +11,7 @@ import typer
 from hub import config
 from hub.bus.topology import render, render_queues, topology
 from hub.errors import HubError
+from hub.reconcile.report import json_schema
 from hub.schemas import json_schemas
 
 app = typer.Typer()
@@ -36,6 +37,7 @@ def generated() -> Mapping[Path, str]:
     makers: dict[Path, Callable[[], str]] = {
         ROOT / "rabbitmq" / "definitions.json": lambda: render(topology(config.SYSTEMS)),
         ROOT / "rabbitmq" / "queues.json": lambda: render_queues(topology(config.SYSTEMS)),
+        ROOT / "hub" / "reconcile" / "report" / "published" / "report.v1.json": json_schema.schema,
     }
     schemas = {ROOT / "hub" / "schemas" / "published" / name: text for name, text in json_schemas.schemas().items()}
     return {path: make() for path, make in makers.items()} | schemas
