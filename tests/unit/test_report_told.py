@@ -9,7 +9,6 @@ from hub.reconcile.compare import Kind
 from hub.reconcile.report import month
 from hub.reconcile.report.card import card
 from hub.reconcile.report.model import Amount, FieldDifference
-from hub.reconcile.report.outside import markdown
 from hub.reconcile.report.telling import problem, tell
 from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import LOCALES, Locale
@@ -114,11 +113,6 @@ def test_nobody_is_called_where_nothing_is_to_do_today() -> None:
     assert not card(reports.make_report([mild]), "zh", URL).urgent
 
 
-@pytest.mark.parametrize("text", reports.NASTY)
-def test_text_from_outside_is_one_plain_line_in_a_card(text: str) -> None:
-    assert not re.search(r"[*`\[\]<>|@\n\r\t\u202e]|://", markdown(text))
-
-
 def test_a_card_of_hostile_findings_holds_no_markup_of_theirs() -> None:
     lines = card(reports.make_nasty(), "en", URL).lines
     assert not any(re.search(r"[<>`\[\]]", line) for line in lines)
@@ -150,3 +144,32 @@ def test_a_month_without_a_run_is_a_page_too() -> None:
     for locale in LOCALES:
         assert Page(month.render_html(empty, locale)).unbalanced == []
         assert month.render_xlsx(empty, locale)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "zh", "en"),
+    [
+        ("total", "129900", "¥1,299.00", "¥1,299.00"),
+        ("total", "1299.00", "¥1,299.00", "¥1,299.00"),
+        ("lines[2].unit_price", "-5", "-¥0.05", "-¥0.05"),
+        ("lines[2].quantity", "3", "3", "3"),
+        ("lines", "3", "3 行", "3 lines"),
+        ("status", "paid", "已付款", "paid"),
+        ("status", "fulfilled", "fulfilled", "fulfilled"),
+        ("vip", "True", "是", "yes"),
+        ("warehouse", None, "—", "—"),
+    ],
+)
+def test_a_value_is_shown_as_people_read_it(field: str, value: str | None, zh: str, en: str) -> None:
+    assert (ZH.value(field, value, "CNY"), EN.value(field, value, "CNY")) == (zh, en)
+
+
+def test_fields_of_lines_are_named_with_their_line() -> None:
+    assert ZH.fields(["lines[2].quantity", "lines.sku", "lines"]) == "第 2 行数量、明细货号、商品明细"
+    assert EN.fields(["lines[2].quantity", "lines"]) == "quantity of line 2, order lines"
+
+
+def test_many_fields_are_named_by_the_first_and_their_number() -> None:
+    apart = [FieldDifference(field=f"lines[{n}].quantity", oms="1", system="2") for n in range(1, 6)]
+    finding = reports.make_finding(Cause.UNKNOWN, system="wms", fields=apart)
+    assert problem(ZH, finding) == "WMS 与 OMS 的第 1 行数量、第 2 行数量、第 3 行数量等 5 项不符"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from hub.notify.card import Card
+from hub.notify.card import Card, escaped
 from hub.reconcile.causes import Severity
 from hub.reconcile.report import verdict
 from hub.reconcile.report.model import Finding, Report
-from hub.reconcile.report.outside import markdown
+from hub.reconcile.report.outside import shown
 from hub.reconcile.report.telling import problem
 from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import Locale
 
 _TOP = 3
+_MOST_LETTERS = 120
 
 
 def card(report: Report, locale: Locale, url: str | None) -> Card:
@@ -44,4 +45,4 @@ def _first(voice: Voice, todo: list[Finding]) -> list[str]:
 def _line(voice: Voice, finding: Finding) -> str:
     owner, cause = voice.name("owner", finding.owner), voice.name("cause", finding.cause)
     outside = [problem(voice, finding), finding.order_no, voice.amount(finding.amount), cause, owner]
-    return " · ".join(markdown(text) for text in outside)
+    return " · ".join(escaped(shown(text, _MOST_LETTERS)) for text in outside)

@@ -70,6 +70,8 @@ NAMES: dict[str, Words] = {
     "field.total": Words("金额", "amount"),
     "field.lines": Words("商品明细", "order lines"),
     "field.lines_hash": Words("商品明细", "order lines"),
+    "field.amount_fen": Words("金额", "amounts"),
+    "field.name": Words("品名", "name"),
     "field.quantity": Words("数量", "quantity"),
     "field.unit_price": Words("单价", "unit price"),
     "field.sku": Words("货号", "article number"),
@@ -126,7 +128,7 @@ EVIDENCE: dict[str, Words] = {
     "evidence.duplicate_of": Words("与此单重复", "Duplicate of"),
     "evidence.oms_version": Words("OMS 版本", "OMS version"),
     "evidence.system_version": Words("系统版本", "System's version"),
-    "evidence.unmapped": Words("未映射的值", "Value without mapping"),
+    "evidence.unmapped": Words("未映射的字段", "Field without mapping"),
     "evidence.breaker": Words("暂停投递原因", "Deliveries stopped because"),
     "evidence.due_at": Words("下次尝试", "Next attempt"),
 }

@@ -1,4 +1,4 @@
-"""Texts that others wrote, made harmless for a page, a spreadsheet or a chat message."""
+"""Texts that others wrote, made harmless for a page or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ _MOST_IN_A_CELL = 30_000
 
 # A spreadsheet takes a cell that begins with one of these for a formula, a Chinese one the full-width ones too.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-# Backslashes are shown by some chat clients; full-width letters mean nothing to any of them.
-_MARKDOWN = str.maketrans("\\`*_~[]<>#|@", "＼｀＊＿～［］＜＞＃｜＠")
 
 
 def shown(text: str, most: int = MOST_SHOWN) -> str:
@@ -23,11 +21,6 @@ def cell(text: str) -> str:
     """The text as a cell of a spreadsheet: never a formula, whatever program opens it."""
     plain = shown(text, _MOST_IN_A_CELL)
     return f"'{plain}" if text.startswith(_FORMULA) or plain.lstrip().startswith(_FORMULA) else plain
-
-
-def markdown(text: str) -> str:
-    """The text within a line of Markdown: no emphasis, no link, no tag, no mention."""
-    return " ".join(shown(text, 120).split()).translate(_MARKDOWN).replace("://", "：//")
 
 
 def _is_visible(letter: str) -> bool:

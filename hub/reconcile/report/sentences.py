@@ -188,7 +188,7 @@ TELLINGS: dict[Cause, Telling] = {
                 "{system} 里的值在对照表中没有，无法判断是否一致。",
                 "{system} shows a value that the field rules do not know.",
             ),
-            Words("未映射的值：{unmapped}。", "The value: {unmapped}."),
+            Words("未映射的字段：{unmapped}。", "The field: {unmapped}."),
         ),
         Words(
             "请信息技术在比对规则里补上该值，下次对账自动生效。",

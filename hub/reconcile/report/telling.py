@@ -15,6 +15,7 @@ from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import Words, fill, places
 
 _ACCEPTED_DAYS = 30
+_MOST_FIELDS = 3
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}", re.ASCII)
 
 
@@ -43,7 +44,7 @@ def problem(voice: Voice, finding: Finding) -> str:
     """What is wrong in a few words: a heading."""
     system = voice.name("system", finding.system)
     names = [each.field for each in finding.fields if each.field != "version"]
-    fields = voice.listed(dict.fromkeys(voice.name("field", name) for name in names))
+    fields = _few(voice, names)
     if finding.kind is Kind.DIFFERS and names == ["total"]:
         return voice.say("head.total", system=system)
     if finding.kind in {Kind.DIFFERS, Kind.STALE} and fields:
@@ -60,7 +61,7 @@ def differences(voice: Voice, finding: Finding) -> str:
     """Each field with both values, in one line each."""
     currency = finding.amount.currency
     lines = (
-        f"{voice.name('field', each.field)}{voice.say('colon')}"
+        f"{voice.field(each.field)}{voice.say('colon')}"
         f"{voice.value(each.field, each.oms, currency)} → {voice.value(each.field, each.system, currency)}"
         for each in finding.fields
     )
@@ -73,6 +74,11 @@ def proof(voice: Voice, finding: Finding) -> str:
         f"{voice.label(name)}{voice.say('colon')}{voice.evidence(name, value)}"
         for name, value in finding.evidence.items()
     )
+
+
+def _few(voice: Voice, names: list[str]) -> str:
+    told = voice.fields(names[:_MOST_FIELDS])
+    return told if len(names) <= _MOST_FIELDS else voice.say("head.some", fields=told, n=voice.count(len(names)))
 
 
 def _happened(voice: Voice, finding: Finding) -> str:
@@ -88,8 +94,16 @@ def _known(clause: Words, facts: Mapping[str, str]) -> bool:
 def _facts(voice: Voice, finding: Finding) -> dict[str, str]:
     versions = {"oms_version": finding.oms_version, "system_version": finding.system_version}
     known = {name: str(value) for name, value in versions.items() if value is not None}
-    proof = {name: voice.evidence(name, value).rstrip("。. ") for name, value in finding.evidence.items() if value}
+    proof = {
+        name: voice.evidence(name, value).rstrip("。. ")
+        for name, value in finding.evidence.items()
+        if _tells(name, value)
+    }
     return known | proof | {"system": voice.name("system", finding.system)}
+
+
+def _tells(name: str, value: str) -> bool:
+    return bool(value) and (name, value) != ("attempts", "0")
 
 
 def _commands(finding: Finding, day: str, templates: tuple[str, ...]) -> tuple[str, ...]:

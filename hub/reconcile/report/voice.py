@@ -15,8 +15,10 @@ from hub.reconcile.report.words import WORDS, name_of, say
 from hub.schemas.money import yuan_from_fen
 from hub.schemas.order import Status
 
-_MONEY = ("total", "unit_price")
+_MONEY = ("total", "unit_price", "amount_fen")
 _YUAN = re.compile(r"-?\d+\.\d{2}", re.ASCII)
+_FEN = re.compile(r"-?\d+", re.ASCII)
+_LINE = re.compile(r"lines(?:\[(\d+)\])?\.(\w+)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,19 @@ class Voice:
         """Names of systems in a row."""
         return self.listed(self.name("system", name) for name in names)
 
+    def field(self, name: str) -> str:
+        """What people call a field; of a line with its number, as in `lines[2].quantity`."""
+        if line := _LINE.fullmatch(name):
+            return self.say("line.field" if line[1] else "line.fields", n=line[1] or "", field=self.field(line[2]))
+        return self.name("field", name)
+
     def fields(self, names: Iterable[str]) -> str:
         """Names of fields in a row."""
-        return self.listed(dict.fromkeys(self.name("field", name) for name in names))
+        return self.listed(dict.fromkeys(self.field(name) for name in names))
 
     def tolerances(self, by_field: Mapping[str, int]) -> str:
         """How far apart each field may be."""
-        return self.listed(f"{self.name('field', name)} ±{self._size(name, off)}" for name, off in by_field.items())
+        return self.listed(f"{self.field(name)} ±{self._size(name, off)}" for name, off in by_field.items())
 
     def moment(self, moment: datetime | None) -> str:
         """To the minute, in the time zone."""
@@ -83,18 +91,21 @@ class Voice:
         """A fact that proves a cause, as people read it."""
         if name.endswith("_at"):
             return self._moment_of(value)
+        if name in _NAMES_OF_FIELDS:
+            return self.fields(value.split(", "))
         group = _CLOSED.get(name)
         return self.name(group, value) if group else shown(value)
 
     def value(self, field: str, value: str | None, currency: str) -> str:
-        """What one side shows in a field, as people read it."""
+        """What one side shows in a field, as people read it. Amounts come as fen, or as yuan with two decimals."""
         if value is None:
             return "—"
-        if field in _MONEY and _YUAN.fullmatch(value):
-            return self._money(value, currency)
-        if field == "status" and value in tuple(Status):
-            return self.name("status", value)
-        return self.name("bool", value.lower()) if field == "vip" else shown(value)
+        name = field.rpartition(".")[2]
+        if name in _MONEY and (_FEN.fullmatch(value) or _YUAN.fullmatch(value)):
+            return self._money(value if "." in value else yuan_from_fen(int(value)), currency)
+        if name == "lines" and _FEN.fullmatch(value):
+            return self.say("line.count", n=value)
+        return self._word(name, value)
 
     def label(self, name: str) -> str:
         """What a fact of the evidence is called; one that has no name yet keeps its own."""
@@ -102,6 +113,11 @@ class Voice:
 
     def _size(self, field: str, number: int) -> str:
         return self._money(yuan_from_fen(number), "CNY") if field in _MONEY else self.count(number)
+
+    def _word(self, name: str, value: str) -> str:
+        if name == "status" and value in tuple(Status):
+            return self.name("status", value)
+        return self.name("bool", value.lower()) if name == "vip" else shown(value)
 
     def _money(self, yuan: str, currency: str) -> str:
         sign, whole, cents = yuan.startswith("-"), *yuan.lstrip("-").split(".")
@@ -121,5 +137,5 @@ _CLOSED = {
     "dead_reason": "dead",
     "breaker": "breaker",
     "held_for": "held",
-    "error_field": "field",
 }
+_NAMES_OF_FIELDS = ("error_field", "unmapped")
