@@ -49,7 +49,7 @@ TELLINGS: dict[Cause, Telling] = {
             ),
             Words("发出时间 {published_at}。", "It was sent at {published_at}."),
             Words("暂停投递，因为{breaker}。", "Deliveries are stopped, because {breaker}."),
-            Words("已尝试 {attempts} 次。", "It was tried {attempts} times."),
+            Words("已尝试 {attempts} 次。", "Attempts so far: {attempts}."),
             Words("下次尝试 {due_at}。", "The next attempt is at {due_at}."),
             Words("最近一次报错：{error}。", "The last error: {error}."),
         ),
@@ -79,7 +79,7 @@ TELLINGS: dict[Cause, Telling] = {
             Words("{system} 没有写入，订单已搁置，等人处理。", "{system} did not take it, and the order is parked."),
             Words("搁置原因：{parked_reason}。", "It is parked because {parked_reason}."),
             Words("搁置时间 {parked_at}。", "It was parked at {parked_at}."),
-            Words("已尝试 {attempts} 次。", "It was tried {attempts} times."),
+            Words("已尝试 {attempts} 次。", "Attempts so far: {attempts}."),
             Words("系统返回：{error}。", "The system said: {error}."),
         ),
         Words(
