@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from pydantic import SecretStr
@@ -25,6 +25,8 @@ from hub.migrations import partitions
 from hub.oms.wakeup import Wakeup
 from hub.probes import Probes
 from hub.producers.relay import Relay
+from hub.reconcile import rules
+from hub.reconcile.job import Job
 from hub.tables import PARTITIONED
 
 
@@ -132,6 +134,29 @@ def run_consumer(settings: config.Settings, name: str) -> None:
             Loop("work", worker.step, lambda _turns: _sleep(receiver, policy)),
         ]
         run_loops(loops, stop, vitals)
+
+
+@contextmanager
+def reconciling(settings: config.Settings, names: Sequence[str], *, notice: bool = True) -> Iterator[Job]:
+    """What a comparison of these systems needs; DependencyDown where the hub's tables are not there."""
+    with ExitStack() as stack:
+        engine = stack.enter_context(hub_engine(settings, "reconcile"))
+        migrations.check(engine)
+        systems = {name: system_of(settings, name) for name in names}
+        for system in systems.values():
+            stack.callback(system.close)
+        yield Job(
+            engine=engine,
+            systems=systems,
+            queues={name: queue_of(name, settings.bus.prefix).name for name in names},
+            rules=rules.load(settings.reconcile.rules),
+            policy=settings.reconcile,
+            notify=settings.notify,
+            folder=settings.reports_dir,
+            tz=settings.tz,
+            locale=settings.locale,
+            announce=notice,
+        )
 
 
 def check_bus(bus: Bus, settings: config.Settings) -> None:

@@ -18,7 +18,9 @@ from hub.cli import (
     demo,
     doctor,
     drill,
+    findings,
     maintenance,
+    nightly,
     notify,
     orders,
     parked,
@@ -40,6 +42,7 @@ app = typer.Typer(
     add_completion=True,
 )
 
+reconcile.app.registered_commands += nightly.app.registered_commands + findings.app.registered_commands
 for group in (
     orders,
     parked,

@@ -15,7 +15,7 @@ from hub import __version__
 from hub.database import Row
 from hub.reconcile import findings as store
 from hub.reconcile import runs, tickets
-from hub.reconcile.causes import Cause, Owner
+from hub.reconcile.causes import Cause, Owner, Severity
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import State
 from hub.reconcile.report.model import (
@@ -123,7 +123,7 @@ def _finding(row: Row, ticket: Row | None, before: Run | None) -> Finding:
         channel_order_no=facts["channel_order_no"],
         kind=Kind(row["kind"]),
         cause=Cause(row["cause"]),
-        severity=row["severity"],
+        severity=Severity(row["severity"]),
         owner=row["owner"],
         owner_group=Owner(facts["owner_group"]),
         state=row["state"],
