@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from pydantic import SecretStr
 from sqlalchemy import Engine
@@ -137,7 +138,9 @@ def run_consumer(settings: config.Settings, name: str) -> None:
 
 
 @contextmanager
-def reconciling(settings: config.Settings, names: Sequence[str], *, notice: bool = True) -> Iterator[Job]:
+def reconciling(
+    settings: config.Settings, names: Sequence[str], *, notice: bool = True, folder: Path | None = None
+) -> Iterator[Job]:
     """What a comparison of these systems needs; DependencyDown where the hub's tables are not there."""
     with ExitStack() as stack:
         engine = stack.enter_context(hub_engine(settings, "reconcile"))
@@ -152,7 +155,7 @@ def reconciling(settings: config.Settings, names: Sequence[str], *, notice: bool
             rules=rules.load(settings.reconcile.rules),
             policy=settings.reconcile,
             notify=settings.notify,
-            folder=settings.reports_dir,
+            folder=folder or settings.reports_dir,
             tz=settings.tz,
             locale=settings.locale,
             announce=notice,

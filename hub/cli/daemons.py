@@ -79,7 +79,8 @@ def parts(settings: config.Settings) -> list[Part]:
         for at, name in enumerate(names)
     ]
     maintenance = Part("maintenance", ("maintenance", "run", "--supervised", "--every", str(DAY_SECONDS)), given)
-    return [Part("api", ("api", "--supervised"), given), *daemons, maintenance]
+    nightly = Part("reconcile", ("reconcile", "nightly", "--supervised"), given)
+    return [Part("api", ("api", "--supervised"), given), *daemons, maintenance, nightly]
 
 
 def _begin(settings: config.Settings, service: str, supervised: bool) -> None:

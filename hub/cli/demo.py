@@ -12,6 +12,7 @@ from rich.console import Console
 from hub import config, groups, logs
 from hub.cli.daemons import parts
 from hub.cli.output import AsJson, print_json, table
+from hub.demo.night import Night
 from hub.demo.story import Ending, Story, backend
 from hub.demo.words import say
 from hub.errors import HubError
@@ -31,21 +32,27 @@ def demo(
         str | None, typer.Option(help="amqp://… instead of the embedded bus. Default: HUB_BUS__URL.")
     ] = None,
 ) -> None:
-    """Watch orders reach four systems, through repeats, an outage and kill -9, and compare every one at the end."""
+    """Watch orders reach four systems, through repeats, an outage and kill -9, and a night that finds what was changed.
+
+    Everything made for it is removed at the end but the report of that night.
+    """
     tongue = locale or config.load().locale
     signal.signal(signal.SIGTERM, _interrupted)
     logs.configure(groups.Log(level="error", format="console"), "hub-demo")
     console = Console()
     console.print(f"[bold]{say(tongue, 'title')}[/bold]")
-    with stage(db, bus, parts) as on:
+    with stage(db, bus, parts, reconcile={"heal_changed_by_hand": True}) as on:
         kind = "embedded" if on.settings.embedded_bus else "RabbitMQ"
         console.print(f"  {say(tongue, 'where', db=backend(on.engine), bus=kind)}")
         ending = Story(on, console, tongue).tell()
         _show(console, tongue, ending)
         if not ending.good:
             raise HubError(say(tongue, "bad"))
+        dawn = Night(on, console, tongue, ending.order_numbers).tell()
+        if not dawn.good:
+            raise HubError(say(tongue, "bad_night"))
     if json_:
-        print_json(ending.facts())
+        print_json(ending.facts() | {"reconcile": dawn.facts()})
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:

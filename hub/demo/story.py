@@ -33,6 +33,7 @@ class Ending:
     standings: dict[str, Standing]
     verdicts: dict[str, Verdict]
     effects: dict[str, int]
+    order_numbers: list[str]
 
     @property
     def good(self) -> bool:
@@ -70,7 +71,7 @@ class Story:
         self._wms_is_down(numbers)
         self._killed(numbers)
         self._shops.close()
-        return self._ending()
+        return self._ending(numbers)
 
     def _orders_arrive(self) -> list[str]:
         self._title("scene1")
@@ -115,7 +116,7 @@ class Story:
         standings = [self._standing(name) for name in config.SYSTEMS]
         return pending == 0 and all(each.wanted == versions and each.behind == 0 for each in standings)
 
-    def _ending(self) -> Ending:
+    def _ending(self, numbers: list[str]) -> Ending:
         count, versions = self._totals()
         systems = {name: wiring.system_of(self._stage.settings, name) for name in config.SYSTEMS}
         ending = Ending(
@@ -124,6 +125,7 @@ class Story:
             {name: self._standing(name) for name in systems},
             {name: check(self._stage.engine, system) for name, system in systems.items()},
             {name: system.effects() for name, system in systems.items()},
+            numbers,
         )
         for system in systems.values():
             system.close()

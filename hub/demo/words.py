@@ -63,6 +63,32 @@ WORDS: dict[str, tuple[str, str]] = {
         "Every system equals the OMS, order by order. No effect was doubled.",
         "所有系统与 OMS 逐单一致，没有重复写入。",
     ),
+    "night1": (
+        "5  Behind the hub's back, somebody changes the systems",
+        "5  有人绕过中枢，直接改了各系统的数据",
+    ),
+    "deed_deleted": ("{system}: an order is deleted.", "{system}：一张订单被删除。"),
+    "deed_set_back": ("{system}: an order is set back by a restore.", "{system}：恢复备份后，一张订单退回旧状态。"),
+    "deed_cancelled": ("{system}: an order is cancelled by hand.", "{system}：一张订单被手工改为已取消。"),
+    "deed_amount": ("{system}: an amount is changed by one yuan.", "{system}：一张订单的金额被改动 1 元。"),
+    "night2": (
+        "6  The nightly comparison: every difference, its cause, and what becomes of it",
+        "6  夜间对账：逐条差异、原因与去向",
+    ),
+    "heals_itself": ("put right by the hub", "中枢自动修复"),
+    "needs_person": ("money: a person decides", "涉及金额：由人决定"),
+    "night3": (
+        "7  A person decides about the money, and the next comparison proves it all",
+        "7  金额由人确认，下一次对账验证全部修复",
+    ),
+    "decision": ("the OMS is right", "以 OMS 为准"),
+    "decided": ("hub reconcile heal {keys} --yes", "hub reconcile heal {keys} --yes"),
+    "report": ("The report: {path}", "对账日报：{path}"),
+    "reports": ("Both nights stay here: {path}", "两份日报保存在：{path}"),
+    "bad_night": (
+        "The comparison did not find, explain and mend everything: that is a bug.",
+        "对账未能找全、说清并修复所有差异：这是缺陷。",
+    ),
     "bad": (
         "A system differs from the OMS: that is a bug.",
         "有系统与 OMS 不一致：这是缺陷。",

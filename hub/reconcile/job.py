@@ -29,7 +29,7 @@ from hub.reconcile import findings, runs, tickets
 from hub.reconcile.heal import heal
 from hub.reconcile.inspection import Inspection, Inspector, quality
 from hub.reconcile.reading import Scope
-from hub.reconcile.report import build, files
+from hub.reconcile.report import build
 from hub.reconcile.report.card import card
 from hub.reconcile.report.model import Report
 from hub.reconcile.report.wording import Locale
@@ -161,6 +161,9 @@ def _healed(job: Job, compared: Run, lease: Lease) -> Run:
 
 
 def _filed(job: Job, healed: Run, lease: Lease) -> Outcome:
+    # Templates and workbooks take a tenth of a second to import, which no other command should wait for.
+    from hub.reconcile.report import files  # noqa: PLC0415
+
     with reading(job.engine) as connection:
         report = build.build(connection, healed, job.tz)
     folder = files.file(report, job.folder)

@@ -61,7 +61,8 @@ def stage(db: str | None, bus: str | None, make_parts: Parts, **overrides: Any) 
         wiring.prepare(settings)
         engine = stack.enter_context(wiring.hub_engine(settings, "stage"))
         log = stack.enter_context((folder / "hub.log").open("wb"))
-        supervisor = Supervisor(make_parts(settings), log)
+        # On a stage it is night when the story says so.
+        supervisor = Supervisor([part for part in make_parts(settings) if part.name != "reconcile"], log)
         stack.enter_context(_kept_on_failure(Path(log.name)))
         stack.enter_context(_running(supervisor))
         address = f"http://127.0.0.1:{settings.api.port}"

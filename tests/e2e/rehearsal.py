@@ -48,7 +48,7 @@ class Rehearsal:
 
     def __post_init__(self) -> None:
         self._file = self.log.open("wb")
-        moving = [part for part in parts(self.settings) if part.name not in ("api", "maintenance")]
+        moving = [part for part in parts(self.settings) if part.name not in ("api", "maintenance", "reconcile")]
         self._supervisor = Supervisor(moving, self._file)
         self._stop = threading.Event()
 

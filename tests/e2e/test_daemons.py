@@ -39,7 +39,7 @@ from tests.running import STOP_SECONDS, Daemon, Machine, command, is_ours, serie
 
 RELAY, CRM, API = ("relay",), ("consume", "crm"), ("api",)
 DAEMONS = [RELAY, CRM, API]
-PARTS = ("api", "relay", "consume-crm", "consume-kingdee", "consume-wms", "consume-erp", "maintenance")
+PARTS = ("api", "relay", "consume-crm", "consume-kingdee", "consume-wms", "consume-erp", "maintenance", "reconcile")
 SERVED = 200
 UNAVAILABLE = 503
 

@@ -68,7 +68,7 @@ def test_the_demo_ends_well(told: Told) -> None:
 
 
 def test_the_last_line_is_for_scripts(told: Told) -> None:
-    assert told.facts.keys() == {"orders", "versions", "systems"}
+    assert told.facts.keys() == {"orders", "versions", "systems", "reconcile"}
     assert told.facts["systems"].keys() == SYSTEMS
     assert all(figures.keys() == FIGURES for figures in told.facts["systems"].values())
 
@@ -79,6 +79,18 @@ def test_every_version_is_with_every_system(told: Told) -> None:
         assert figures["wanted"] == told.facts["versions"] == figures["applied"] + figures["superseded"]
         assert figures["applied"] >= told.facts["orders"]
         assert (figures["parked"], figures["behind"]) == (0, 0)
+
+
+def test_what_was_changed_behind_its_back_is_found_explained_and_put_right(told: Told) -> None:
+    night = told.facts["reconcile"]
+    assert {name: night[name] for name in ("found", "healed", "open", "unexplained")} == {
+        "found": 4,
+        "healed": 4,
+        "open": 0,
+        "unexplained": 0,
+    }
+    verdict = json.loads(Path(night["report"], "report.json").read_text(encoding="utf-8"))["verdict"]
+    assert (verdict["state"], verdict["healed"]) == ("clean", 4)
 
 
 def test_the_story_is_told_in_the_language_that_was_asked_for(told: Told) -> None:
@@ -99,7 +111,11 @@ def test_the_story_says_where_it_plays(told: Told) -> None:
 
 
 def test_nothing_is_left_behind(told: Told) -> None:
-    assert [path.name for path in told.folder.iterdir()] == ["asked"]
+    (report,) = (path for path in told.folder.iterdir() if path.name != "asked")
+    assert {path.name for path in report.iterdir()} == {
+        "index.html",
+        Path(told.facts["reconcile"]["report"]).parent.name,
+    }
     assert processes_of(told.folder) == []
     assert told.left == {name: [] for name in told.left}
 
