@@ -205,15 +205,20 @@ def _is_oms_behind(difference: Difference, evidence: Evidence) -> bool:
 def _after_it_was_written(difference: Difference, evidence: Evidence) -> Cause:
     entry = evidence.entry
     assert entry is not None  # noqa: S101 - for the type checker; whoever wrote has an entry
-    if evidence.skipped_at is not None:
-        return Cause.SKIPPED
     if entry.parked_reason is not None:
         return _parked(entry.parked_reason)
     if entry.waits:
         return Cause.IN_TRANSIT
+    if _is_left_out(evidence.skipped_at, entry.applied_at):
+        return Cause.SKIPPED
     if difference.kind in (Kind.MISSING, Kind.STALE):
         return Cause.LOST_DOWNSTREAM
     return Cause.MAPPING if difference.unmapped else Cause.CHANGED_BY_HAND
+
+
+def _is_left_out(skipped_at: datetime | None, applied_at: datetime | None) -> bool:
+    # What was left out may have been brought after all, by a replay.
+    return skipped_at is not None and (applied_at is None or applied_at <= skipped_at)
 
 
 def _before_it_was_written(difference: Difference, evidence: Evidence, patience_seconds: float) -> Cause:
