@@ -223,13 +223,14 @@ def _is_left_out(skipped_at: datetime | None, applied_at: datetime | None) -> bo
 
 def _before_it_was_written(difference: Difference, evidence: Evidence, patience_seconds: float) -> Cause:
     entry = evidence.entry
-    if evidence.dead_letter is not None:
+    received = entry is not None and entry.wanted_version >= (evidence.oms_version or 0)
+    if evidence.dead_letter is not None and not received:
         return Cause.DEAD_LETTER
     if entry is not None and entry.parked_reason is not None:
         return _parked(entry.parked_reason)
     if evidence.waiting is not None:
         return Cause.NOT_PUBLISHED
-    if entry is None or entry.wanted_version < (evidence.oms_version or 0):
+    if entry is None or not received:
         return Cause.NEVER_RECEIVED if evidence.age_seconds > patience_seconds else Cause.IN_TRANSIT
     if entry.waits:
         return Cause.IN_TRANSIT
