@@ -148,6 +148,7 @@ class Judgement:
 
 _MONEY = re.compile(r"total|currency|lines|lines\[\d+\](\.(quantity|unit_price))?")
 _WEIGHTY = (Cause.DUPLICATE, Cause.DEAD_LETTER, Cause.OMS_BEHIND, Cause.UNKNOWN)
+_SAFE = (Cause.NEVER_RECEIVED, Cause.LOST_DOWNSTREAM)
 _ON_ITS_WAY = (Cause.NOT_PUBLISHED, Cause.IN_TRANSIT)
 _OURS = (*_ON_ITS_WAY, Cause.NEVER_RECEIVED, Cause.DEAD_LETTER, Cause.OMS_BEHIND, Cause.UNKNOWN, Cause.MAPPING)
 _KEEPERS = {"crm": Owner.SERVICE, "kingdee": Owner.FINANCE, "wms": Owner.WAREHOUSE, "erp": Owner.PURCHASING}
@@ -159,14 +160,14 @@ def judge(
     """The cause of a difference, how much it matters, whose it is, and whether it heals.
 
     `patience_seconds` is how long a version may be on its way before somebody should look; `by_hand_heals` is whether
-    what somebody changed at a system is put back, which money never is.
+    what somebody changed at a system is put back. Money is never: no version of an order changes it.
     """
     cause = cause_of(difference, evidence, patience_seconds)
     patience = cause in _ON_ITS_WAY and not _is_stuck(evidence, patience_seconds)
     severity = Severity.LOW if patience else _severity(cause, difference)
     owner = Owner.IT if cause in _OURS else _KEEPERS.get(system, Owner.OPERATIONS)
-    put_back = cause is Cause.CHANGED_BY_HAND and by_hand_heals and not is_money(difference)
-    heals = put_back or cause in (Cause.NEVER_RECEIVED, Cause.LOST_DOWNSTREAM)
+    safe = (*_SAFE, Cause.CHANGED_BY_HAND) if by_hand_heals else _SAFE
+    heals = cause in safe and not is_money(difference)
     return Judgement(cause, severity, owner, heals, patience)
 
 
