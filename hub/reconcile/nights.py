@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 DAY_ENDS_AT = time(6)
@@ -18,18 +18,20 @@ def business_day(moment: datetime, tz: str) -> str:
 
 def last_due(moment: datetime, at: str, tz: str) -> datetime:
     """The last moment, not after this one, at which a run was due; `at` is 02:30 on the clocks of the zone."""
-    here = moment.astimezone(ZoneInfo(tz))
-    today = _at(here, at)
-    return today if today.timestamp() <= moment.timestamp() else _at(here - timedelta(days=1), at)
+    return max(due for due in _around(moment, at, tz) if due <= moment).astimezone(ZoneInfo(tz))
 
 
 def next_due(moment: datetime, at: str, tz: str) -> datetime:
     """The first moment after this one at which a run is due."""
-    here = moment.astimezone(ZoneInfo(tz))
-    today = _at(here, at)
-    return today if today.timestamp() > moment.timestamp() else _at(here + timedelta(days=1), at)
+    return min(due for due in _around(moment, at, tz) if due > moment).astimezone(ZoneInfo(tz))
 
 
-def _at(day: datetime, at: str) -> datetime:
-    # Built anew, so that a day on which clocks are changed has its own offset.
-    return datetime.combine(day.date(), time.fromisoformat(at), day.tzinfo)
+def _around(moment: datetime, at: str, tz: str) -> list[datetime]:
+    """The moments of the days around, in UTC: where clocks are set forward at midnight, a day's may be the day after.
+
+    Each is built anew, so that a day on which clocks are changed has its own offset.
+    """
+    zone = ZoneInfo(tz)
+    today = moment.astimezone(zone).date()
+    days = (today + timedelta(days=number) for number in range(-2, 3))
+    return [datetime.combine(day, time.fromisoformat(at), zone).astimezone(UTC) for day in days]
