@@ -91,7 +91,7 @@ def gone_on(before: Row | None, seen: Seen, run: Run, moment: datetime) -> dict[
         return _fresh(seen, run, moment)
     judgement = seen.judgement
     state = _state(before, seen, moment)
-    if before["state"] == State.HEALING and state is State.OPEN:
+    if before["heals"] and state is State.OPEN and not judgement.patience:
         judgement = raised(judgement)
     accepted = {name: before[name] if state is State.ACCEPTED else None for name in _ACCEPTANCE}
     kept = {name: before[name] for name in ("first_run", "first_seen_at", "heals", "healed_at", "note")}
