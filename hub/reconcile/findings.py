@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from hub.database import Row, all_of, batch_of, insert_into, now
 from hub.errors import NotFound
-from hub.reconcile.causes import Judgement, Owner, raised
+from hub.reconcile.causes import Cause, Judgement, Owner, raised
 from hub.reconcile.compare import Kind
 from hub.reconcile.runs import Run
 from hub.tables import findings
@@ -26,6 +26,8 @@ from hub.tables import findings
 BATCH = 500
 MOST_HEALS = 3
 """What comes back as often after it was put right is left to people."""
+ARRIVES_WITHIN = timedelta(hours=12)
+"""How long what was put right may wait for its system before somebody should look."""
 
 
 class State(StrEnum):
@@ -151,9 +153,14 @@ def _state(before: Row, seen: Seen, moment: datetime) -> State:
     if before["state"] == State.ACCEPTED:
         same = json.loads(before["facts"]).get("fields") == seen.facts.get("fields")
         return State.ACCEPTED if same and before["accepted_until"] > moment else State.OPEN
-    # What was put right and has not arrived yet is on its way, and no failure of the healing.
-    healing = before["state"] == State.HEALING and seen.judgement.patience
+    healing = before["state"] == State.HEALING and _is_under_way(before, seen.judgement, moment)
     return State.HEALING if healing else State.OPEN
+
+
+def _is_under_way(before: Row, judgement: Judgement, moment: datetime) -> bool:
+    # What was put right and has not arrived yet is no failure of the healing, however old the order is.
+    waits = judgement.cause is Cause.IN_TRANSIT and moment - before["healed_at"] < ARRIVES_WITHIN
+    return judgement.patience or waits
 
 
 def end_unseen(connection: Connection, run: Run, system: str, among: Select[Any] | None = None) -> None:
