@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from hub.database import Row, all_of, batch_of, insert_into, now
 from hub.errors import NotFound
-from hub.reconcile.causes import Cause, Judgement, Owner, raised
+from hub.reconcile.causes import Cause, Judgement, raised
 from hub.reconcile.compare import Kind
 from hub.reconcile.runs import Run
 from hub.tables import findings
@@ -41,7 +41,7 @@ class State(StrEnum):
 
 
 LIVING = (State.OPEN, State.HEALING, State.ACCEPTED)
-_OWNERS = tuple(Owner)
+_GIVEN = "owner_given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,13 @@ def gone_on(before: Row | None, seen: Seen, run: Run, moment: datetime) -> dict[
     if before["heals"] and state is State.OPEN and not judgement.patience:
         judgement = raised(judgement)
     accepted = {name: before[name] if state is State.ACCEPTED else None for name in _ACCEPTANCE}
+    given = json.loads(before["facts"])[_GIVEN]
     kept = {name: before[name] for name in ("first_run", "first_seen_at", "heals", "healed_at", "note")}
-    return _columns(seen, judgement, run, moment) | {
+    return _columns(seen, judgement, run, moment, given) | {
         **kept,
         **accepted,
         "state": state,
-        "owner": before["owner"] if before["owner"] not in _OWNERS else judgement.owner,
+        "owner": before["owner"] if given else judgement.owner,
         "person": state is State.OPEN and _needs_person(judgement, run, before["heals"]),
         "nights": before["nights"] + (before["last_day"] != run.terms.day),
         "closed_at": None,
@@ -132,7 +133,7 @@ def _needs_person(judgement: Judgement, run: Run, heals: int) -> bool:
     return not (judgement.patience or mends_itself)
 
 
-def _columns(seen: Seen, judgement: Judgement, run: Run, moment: datetime) -> dict[str, Any]:
+def _columns(seen: Seen, judgement: Judgement, run: Run, moment: datetime, given: bool = False) -> dict[str, Any]:
     return {
         "key": seen.key,
         "system": seen.system,
@@ -142,11 +143,15 @@ def _columns(seen: Seen, judgement: Judgement, run: Run, moment: datetime) -> di
         "severity": judgement.severity,
         "currency": seen.currency,
         "amount": seen.amount,
-        "facts": json.dumps({**seen.facts, "heals": judgement.heals}, ensure_ascii=False, sort_keys=True),
+        "facts": _json({**seen.facts, "heals": judgement.heals, _GIVEN: given}),
         "last_run": run.id,
         "last_seen_at": moment,
         "last_day": run.terms.day,
     }
+
+
+def _json(facts: Mapping[str, Any]) -> str:
+    return json.dumps(facts, ensure_ascii=False, sort_keys=True)
 
 
 def _state(before: Row, seen: Seen, moment: datetime) -> State:
@@ -161,6 +166,11 @@ def _is_under_way(before: Row, judgement: Judgement, moment: datetime) -> bool:
     # What was put right and has not arrived yet is no failure of the healing, however old the order is.
     waits = judgement.cause is Cause.IN_TRANSIT and moment - before["healed_at"] < ARRIVES_WITHIN
     return judgement.patience or waits
+
+
+def given_to(row: Row, owner: str) -> dict[str, Any]:
+    """What changes where a person chose the owner, who no longer follows the cause."""
+    return {"owner": owner, "facts": _json(json.loads(row["facts"]) | {_GIVEN: True})}
 
 
 def end_unseen(connection: Connection, run: Run, system: str, among: Select[Any] | None = None) -> None:

@@ -65,14 +65,14 @@ def accept(engine: Engine, by: Operator, key: str, reason: str, until: datetime)
 
 def hand_over(engine: Engine, by: Operator, key: str, owner: str | None, note: str | None) -> dict[str, Any]:
     """Give a finding to somebody, or note something on it; either is kept until it ends."""
-    given = {name: value for name, value in (("owner", owner), ("note", note)) if value is not None}
-    if not given:
+    if owner is None and note is None:
         raise BadInput("--to, --note: say who is to have it, or what is to be noted")
     if owner is not None and len(owner) > LONGEST_OWNER:
         raise BadInput(f"--to: {len(owner)} characters are too long; at most {LONGEST_OWNER}")
     with writing(engine) as connection:
         row = _living(connection, key)
-        _change(connection, row, given)
+        noted = {} if note is None else {"note": note}
+        _change(connection, row, noted if owner is None else noted | store.given_to(row, owner))
         details = _told(row) | {"owner": owner}
         audit.record(connection, by, "reconcile.assign", f"finding {row['key']}", reason=note, details=details)
         return store.one(connection, row["key"])
