@@ -72,6 +72,13 @@ def gather(connection: Connection, system: str, queue: str, order_numbers: Seque
     return {number: found.of(number) for number in order_numbers}
 
 
+def versions(connection: Connection, order_numbers: Sequence[str]) -> dict[str, int | None]:
+    """The present version of each order, None where the OMS has it not."""
+    batch = batch_of(connection, orders, [{"order_no": number} for number in order_numbers])
+    found = {number: row["version"] for number, row in _by_order(connection, _versions(batch)).items()}
+    return {number: found.get(number) for number in order_numbers}
+
+
 def _versions(batch: FromClause) -> Select[Any]:
     last = (order_history.c.order_no == orders.c.order_no) & (order_history.c.version == orders.c.version)
     columns = (orders.c.order_no, orders.c.version, order_history.c.recorded_at)

@@ -22,7 +22,7 @@ from hub.oms.leases import Lease
 from hub.reconcile import findings as store
 from hub.reconcile.causes import Evidence, Judgement, judge
 from hub.reconcile.compare import Difference
-from hub.reconcile.evidence import gather
+from hub.reconcile.evidence import gather, versions
 from hub.reconcile.findings import Seen
 from hub.reconcile.proof import proof
 from hub.reconcile.reading import Coverage as Read
@@ -91,9 +91,11 @@ class Inspector:
         numbers = tuple(sorted({each.order_no for each in batch}))
         with reading(self.engine) as connection:
             known = gather(connection, look.system.name, look.queue, numbers)
-        again = compared(self.engine, look.system, look.rules, Read(), Scope(orders=numbers))
+        again = list(compared(self.engine, look.system, look.rules, Read(), Scope(orders=numbers)))
+        with reading(self.engine) as connection:
+            present = versions(connection, numbers)
         told = [(each, known[each.order_no]) for each in again]
-        staying = [(each, evidence) for each, evidence in told if not self._is_later(each, evidence)]
+        staying = [(each, evidence) for each, evidence in told if not self._is_later(evidence, present[each.order_no])]
         self._record([self._seen(look.system.name, *each) for each in staying[: MOST_FINDINGS - look.different]])
         return len(staying), len(told) - len(staying)
 
@@ -101,11 +103,10 @@ class Inspector:
         patience, by_hand = self.policy.transit_seconds, self.policy.heal_changed_by_hand
         return _seen(system, difference, evidence, judge(system, difference, evidence, patience, by_hand))
 
-    def _is_later(self, difference: Difference, evidence: Evidence) -> bool:
-        """Whether the order has changed since the cut, or between the two looks: the next run has it."""
-        version = difference.ours.version if difference.ours else None
+    def _is_later(self, evidence: Evidence, present: int | None) -> bool:
+        """Whether the order has changed since the cut, or while it was looked at again: the next run has it."""
         after_the_cut = evidence.recorded_at is not None and evidence.recorded_at >= self.run.cut
-        return after_the_cut or version != evidence.oms_version
+        return after_the_cut or present != evidence.oms_version
 
     def _record(self, seen: Sequence[Seen]) -> None:
         with writing(self.engine) as connection:
