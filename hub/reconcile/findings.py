@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from hub.database import Row, all_of, batch_of, insert_into, now
 from hub.errors import NotFound
+from hub.oms.snapshots import changed_since
 from hub.reconcile.causes import Cause, Judgement, raised
 from hub.reconcile.compare import Kind
 from hub.reconcile.runs import Run
@@ -174,8 +175,12 @@ def given_to(row: Row, owner: str) -> dict[str, Any]:
 
 
 def end_unseen(connection: Connection, run: Run, system: str, among: Select[Any] | None = None) -> None:
-    """What the run looked for and did not see is healed, or was settled by somebody; `among` limits the orders."""
-    gone: list[ColumnElement[bool]] = [findings.c.system == system, findings.c.last_run < run.id]
+    """What the run looked for and did not see is healed, or was settled by somebody; `among` limits the orders.
+
+    What changed since the cut was not compared, and is left to the next run.
+    """
+    compared = findings.c.order_no.not_in(changed_since(run.cut))
+    gone: list[ColumnElement[bool]] = [findings.c.system == system, findings.c.last_run < run.id, compared]
     if among is not None:
         gone.append(findings.c.order_no.in_(among))
     for living, ended in ((State.HEALING, State.HEALED), (State.OPEN, State.CLOSED), (State.ACCEPTED, State.CLOSED)):
