@@ -24,7 +24,7 @@ from hub.reconcile.compare import Kind
 from hub.reconcile.findings import State
 from hub.reconcile.runs import Run
 from hub.schemas.registry import encode
-from hub.tables import findings
+from hub.tables import findings, reconcile_runs
 
 BATCH = 50
 LEASE_SECONDS = 120.0
@@ -77,8 +77,9 @@ def _due(engine: Engine, run: Run) -> Mapping[str, list[Row]]:
 
 
 def _done(engine: Engine, run: Run, system: str) -> int:
-    here = (findings.c.last_run == run.id) & (findings.c.system == system) & (findings.c.state == State.HEALING)
-    tonight = select(func.count()).where(here, findings.c.healed_at >= run.started_at)
+    # A second run in the same night has no allowance of its own, and what arrived meanwhile counts too.
+    began = select(func.min(reconcile_runs.c.started_at)).where(reconcile_runs.c.day == run.terms.day)
+    tonight = select(func.count()).where(findings.c.system == system, findings.c.healed_at >= began.scalar_subquery())
     with reading(engine) as connection:
         return connection.execute(tonight).scalar_one()
 
