@@ -117,12 +117,12 @@ def replay(
     """
     if not events:
         return set()
-    wanted = [entries.wanted_row(system, event, body) for event, body in zip(events, bodies, strict=True)]
+    marked = {"rewrite": True} if rewrite else {}
+    wanted = [entries.wanted_row(system, event, body) | marked for event, body in zip(events, bodies, strict=True)]
     again = entries.raising(connection, wanted)
     freed = {"parked_reason": None, "parked_at": None, "attempt": 0, "failing_since": None}
     values = {key: again.excluded[key] for key in list(wanted[0])[2:]} | freed
     values["due_at"] = case((_IN_DOUBT, ledger.c.due_at), else_=again.excluded.due_at)
-    values |= {"rewrite": True} if rewrite else {}
     newer = ledger.c.wanted_version <= again.excluded.wanted_version
     raised = again.on_conflict_do_update(index_elements=["system", "order_no"], set_=values, where=newer)
     taken = set(connection.execute(raised.returning(ledger.c.order_no)).scalars())
