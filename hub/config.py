@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     def _times_fit_together(self) -> Self:
         if self.relay.lease_seconds <= self.bus.confirm_seconds:
             raise ValueError("HUB_RELAY__LEASE_SECONDS must be longer than HUB_BUS__CONFIRM_SECONDS")
+        if self.relay.poll_seconds >= self.relay.lease_seconds:
+            raise ValueError("HUB_RELAY__POLL_SECONDS must be shorter than HUB_RELAY__LEASE_SECONDS")
         if self.bus.ack_seconds <= 2 * (self.db.statement_seconds + self.db.lock_seconds):
             raise ValueError("HUB_BUS__ACK_SECONDS must be more than twice HUB_DB__STATEMENT_SECONDS and _LOCK_SECONDS")
         if self.retention.requests_days < self.retention.archive_days:
@@ -127,9 +129,10 @@ class Settings(BaseSettings):
         said = partial(self._variable, name)
         if self.bus.prefetch < consumer.receive_batch:
             raise ValueError(f"HUB_BUS__PREFETCH must not be smaller than {said('receive_batch')}")
-        if consumer.lease_seconds <= self.system(name).statement_seconds:
+        if consumer.lease_seconds < 2 * self.system(name).statement_seconds:
+            # A call may begin as late as in the middle of its lease, and has to end within it.
             statement = f"HUB_SYSTEMS__{name.upper()}__STATEMENT_SECONDS"
-            raise ValueError(f"{said('lease_seconds')} must be longer than {statement}")
+            raise ValueError(f"{said('lease_seconds')} must be at least twice {statement}")
         if consumer.backoff_max_seconds >= consumer.give_up_seconds:
             raise ValueError(f"{said('backoff_max_seconds')} must be shorter than {said('give_up_seconds')}")
 

@@ -40,7 +40,7 @@ IMPATIENT: dict[str, Any] = {
     "consumer__backoff_seconds": 0.2,
     "consumer__backoff_max_seconds": 2,
     "consumer__breaker_max_seconds": 2,
-    "systems": {name: {"lock_seconds": 1.0, "statement_seconds": 2.0} for name in config.SYSTEMS},
+    "systems": {name: {"lock_seconds": 1.0, "statement_seconds": 1.5} for name in config.SYSTEMS},
 }
 
 

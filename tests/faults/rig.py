@@ -49,7 +49,7 @@ IMPATIENT = {
     "HUB_DB__LOCK_SECONDS": "2",
     "HUB_CONSUMER__LEASE_SECONDS": "8",
     "HUB_CONSUMER__BREAKER_MAX_SECONDS": "2",
-    **{f"HUB_SYSTEMS__{name.upper()}__STATEMENT_SECONDS": "5" for name in config.SYSTEMS},
+    **{f"HUB_SYSTEMS__{name.upper()}__STATEMENT_SECONDS": "4" for name in config.SYSTEMS},
 }
 
 

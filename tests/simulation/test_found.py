@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import pytest
 import structlog
@@ -29,8 +28,6 @@ from tests.simulation.store import Store, broken, hub_store
 from tests.simulation.system import NAME, SimulatedSystem
 from tests.simulation.world import World
 from tests.support import delivery_of, event_at
-
-bug = partial(pytest.mark.xfail, strict=True)
 
 SETTLE = 20.0
 LEASE = 30.0
@@ -115,13 +112,11 @@ def test_a_relay_that_could_not_renew_its_lease_tries_again_at_once(quiet: Quiet
     assert relay._held_until > quiet.clock.monotonic()
 
 
-@bug(reason="a relay that sleeps longer than its lease loses it each time, and of two shards one is never taken")
 def test_a_relay_may_not_sleep_longer_than_its_lease_lasts() -> None:
     with pytest.raises(WrongConfiguration):
         config.load({"HUB_RELAY__LEASE_SECONDS": "20", "HUB_RELAY__POLL_SECONDS": "60"})
 
 
-@bug(reason="a call that begins in the first half of a lease must end within it")
 def test_a_call_fits_twice_into_a_lease() -> None:
     with pytest.raises(WrongConfiguration):
         config.load({"HUB_CONSUMER__LEASE_SECONDS": "31", "HUB_SYSTEMS__WMS__STATEMENT_SECONDS": "30"})
