@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import SimpleQueue
 from types import FrameType
 
 from hub import clock, logs
@@ -95,13 +97,22 @@ def stop_on_signals(stop: threading.Event, seconds: float = STOP_SECONDS) -> Non
     A server that answers nothing can hold a thread for longer. To end then without a word is as safe as a SIGKILL.
     """
 
-    def told(number: int, _frame: FrameType | None) -> None:
-        _log.info("stop.asked", signal=signal.Signals(number).name)
+    def told(number: int) -> None:
         stop.set()
+        _log.info("stop.asked", signal=signal.Signals(number).name)
 
-    signal.signal(signal.SIGTERM, told)
-    signal.signal(signal.SIGINT, told)
+    _hear_signals(told)
     threading.Thread(target=_end_in_time, args=(stop, seconds), name="end", daemon=True).start()
+
+
+@contextmanager
+def interruptible(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set the event meanwhile; afterwards they are whose they were before."""
+    give_back = _hear_signals(lambda _number: stop.set())
+    try:
+        yield
+    finally:
+        give_back()
 
 
 def stop_with_input() -> None:
@@ -125,6 +136,28 @@ def run_loops(loops: Sequence[Loop], stop: threading.Event, vitals: Vitals) -> N
     for loop in loops:
         if loop.failure is not None:
             raise loop.failure
+
+
+def _hear_signals(told: Callable[[int], object]) -> Callable[[], None]:
+    """Say each SIGTERM and SIGINT to `told`, in a thread of its own; what is returned ends that."""
+    asked: SimpleQueue[int] = SimpleQueue()
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        # It must take no lock: it runs inside whatever the main thread does, which may hold that very lock.
+        asked.put(number)
+
+    def listen() -> None:
+        for number in iter(asked.get, 0):
+            told(number)
+
+    def give_back() -> None:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+        asked.put(0)
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    return give_back
 
 
 def _end_in_time(stop: threading.Event, seconds: float) -> None:

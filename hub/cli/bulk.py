@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from queue import SimpleQueue
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +18,7 @@ from hub.audit.verbs import Operator
 from hub.cli.daemons import arm_crash_point
 from hub.cli.options import MaybeReason, Rate, Since, SystemName, known_system, moment, order_numbers
 from hub.cli.output import AsJson, By, Output, Yes, print_json, print_rows, print_table, who
+from hub.daemon import interruptible
 from hub.database import batch_of, reading
 from hub.errors import BadInput, HubError
 from hub.oms import snapshots
@@ -134,7 +132,7 @@ def _drive(engine: Engine, run: Run, rate: float | None, begun: Begun = nothing)
     settings = config.load()
     arm_crash_point(settings)
     stop = threading.Event()
-    with _interruptible(stop), _shown(run) as told:
+    with interruptible(stop), _shown(run) as told:
         ended = Driver(engine, verbs.release_of(run.verb), Pace(rate), stop).drive(run, told, begun)
     _say(engine, ended)
     if ended.state != State.FINISHED:
@@ -176,29 +174,6 @@ def _shown(run: Run) -> Iterator[Any]:
             bar.update(task, completed=run.orders - waiting, description=words)
 
         yield told
-
-
-@contextmanager
-def _interruptible(stop: threading.Event) -> Iterator[None]:
-    # A handler must take no lock: it runs inside whatever the main thread does, and that may be waiting for `stop`.
-    asked: SimpleQueue[bool] = SimpleQueue()
-
-    def listen() -> None:
-        if asked.get():
-            stop.set()
-
-    threading.Thread(target=listen, name="stop", daemon=True).start()
-
-    def told(_number: int, _frame: FrameType | None) -> None:
-        asked.put(True)
-
-    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        asked.put(False)
 
 
 def _say(engine: Engine, run: Run) -> None:

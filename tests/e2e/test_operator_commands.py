@@ -566,8 +566,8 @@ class TestBulkRuns:
 
     def test_an_interrupt_while_the_run_begins_to_wait_is_heard(self) -> None:
         code = (
-            "import signal, threading; from hub.cli.bulk import _interruptible; stop = threading.Event()\n"
-            "with _interruptible(stop):\n"
+            "import signal, threading; from hub.daemon import interruptible; stop = threading.Event()\n"
+            "with interruptible(stop):\n"
             "    with stop._cond: signal.raise_signal(signal.SIGINT)\n"
             "    assert stop.wait(5)"
         )

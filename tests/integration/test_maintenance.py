@@ -49,12 +49,6 @@ from tests.nodes.postgres import PostgresNode
 from tests.running import Machine
 from tests.support import ADMIN, count, delivery_of, engine_on, event_at, eventually
 
-
-def bug(reason: str) -> Any:
-    """What the hub does not do yet; the test fails as soon as it does."""
-    return pytest.mark.xfail(reason=reason, strict=True)
-
-
 OPS = Operator("ops.li", "operator")
 ROOT = Path(__file__).parents[2]
 # What the main thread is doing when the signal comes; the stream stands for a slow pipe.
@@ -456,7 +450,6 @@ class TestTheDaemon:
             assert "another hub maintenance run" in daemon.line("maintenance.put_off")["error"]
             assert daemon.alive
 
-    @bug("a signal that comes while the main thread writes to the log or begins to wait blocks the process for ever")
     @pytest.mark.parametrize("where", IN_THE_MIDDLE)
     def test_hears_a_signal_in_the_middle_of_anything(self, where: str) -> None:
         code = f"{PREAMBLE}\ndaemon.stop_on_signals(stop)\n{IN_THE_MIDDLE[where]}\nassert stop.wait(5)"
