@@ -119,6 +119,9 @@ class Settings(BaseSettings):
             raise ValueError("HUB_RELAY__POLL_SECONDS must be shorter than HUB_RELAY__LEASE_SECONDS")
         if self.bus.ack_seconds <= 2 * (self.db.statement_seconds + self.db.lock_seconds):
             raise ValueError("HUB_BUS__ACK_SECONDS must be more than twice HUB_DB__STATEMENT_SECONDS and _LOCK_SECONDS")
+        if self.api.answer_seconds <= self.db.lock_seconds:
+            # Else a repeat finds its own request still waiting for the lock that kept it from an answer.
+            raise ValueError("HUB_API__ANSWER_SECONDS must be longer than HUB_DB__LOCK_SECONDS")
         if self.retention.requests_days < self.retention.archive_days:
             raise ValueError("HUB_RETENTION__REQUESTS_DAYS must not be shorter than HUB_RETENTION__ARCHIVE_DAYS")
         for name in SYSTEMS:

@@ -230,6 +230,9 @@ class Api(Listen):
 
     port: Port = 8080
     max_body_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
+    answer_seconds: Annotated[
+        float, Field(gt=0, description="longest wait of a caller, who is then told to send the request again")
+    ] = 15
 
 
 class Log(Group):

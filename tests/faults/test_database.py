@@ -48,11 +48,6 @@ COMMITS = {
 }
 
 
-def bug(reason: str) -> Any:
-    """A test that shows what is wrong, until it is mended."""
-    return pytest.mark.xfail(reason=reason, strict=True)
-
-
 @pytest.fixture
 def settings(postgres_url: str, rabbit_url: str, tmp_path: Path) -> config.Settings:
     """A hub on PostgreSQL and RabbitMQ whose systems live in files of their own, prepared and impatient."""
@@ -170,7 +165,6 @@ def test_a_frozen_database_stops_everybody_and_everybody_resumes(
     spotless(seconds)
 
 
-@bug("no statement has a deadline on our side: whoever asks a frozen database waits until it is thawed")
 @pytest.mark.fault("F34")
 def test_an_interface_whose_database_is_frozen_answers_503_within_its_limits(
     machine: Machine, postgres_node: PostgresNode, settings: config.Settings
@@ -185,6 +179,30 @@ def test_an_interface_whose_database_is_frozen_answers_503_within_its_limits(
         finally:
             postgres_node.thaw()
     assert answer.status_code == UNAVAILABLE
+
+
+@pytest.mark.fault("F34")
+def test_an_interface_that_many_ask_while_its_database_is_frozen_lives_and_goes_on_once_it_is_thawed(
+    machine: Machine, postgres_node: PostgresNode, settings: config.Settings
+) -> None:
+    wide = machine.given(HUB_DB__POOL_SIZE="40")
+    with wide.daemon("api") as api, ThreadPoolExecutor(60) as pool:
+        assert api.ready()
+        place, keys = placing(api, settings), [uuid.uuid4().hex for _ in range(60)]
+        assert {answer.status_code for answer in pool.map(place, keys[:40])} == {201}
+        postgres_node.freeze()
+        try:
+            answers = [pool.submit(place, key) for key in keys]
+            time.sleep(2)
+            began = time.monotonic()
+            assert api.get("/livez").status_code == 200
+            assert time.monotonic() - began < 1
+            refused = {answer.result().status_code for answer in answers}
+        finally:
+            postgres_node.thaw()
+        assert refused == {UNAVAILABLE}
+        assert eventually(lambda: {place(key).status_code for key in keys} == {200}, 20)
+    assert committed(settings) == 60
 
 
 @pytest.mark.fault("F36")
@@ -221,7 +239,7 @@ def test_with_every_connection_in_use_the_others_are_told_to_wait(machine: Machi
 
 @pytest.mark.fault("F36")
 def test_a_deadlock_is_tried_again_and_nobody_hears_of_it(machine: Machine, settings: config.Settings) -> None:
-    patient = machine.given(HUB_DB__LOCK_SECONDS="8")
+    patient = machine.given(HUB_DB__LOCK_SECONDS="8", HUB_API__ANSWER_SECONDS="9")
     with patient.daemon("api") as api, ThreadPoolExecutor(1) as pool:
         assert api.ready()
         place = placing(api, settings)

@@ -68,6 +68,7 @@ WRONG = [
     ("HUB_CRASH_AT", "relay.claimed:-1", "is no crash point"),
     ("HUB_CRASH_AT", "relay.claimed:1.5", "is no crash point"),
     ("HUB_CRASH_AT", "relay.claimed:2:3", "is no crash point"),
+    ("HUB_API__ANSWER_SECONDS", "0", "greater than 0"),
     ("HUB_API__PORT", "70000", "less than or equal to 65535"),
     ("HUB_LOCALE", "fr", "'en' or 'zh'"),
     ("HUB_LOG__LEVEL", "INFO", "'debug', 'info', 'warning' or 'error'"),
@@ -112,6 +113,7 @@ CONTRADICTIONS = [
         "BUS__ACK_SECONDS must be more than twice",
         "DB__STATEMENT_SECONDS and _LOCK_SECONDS",
     ),
+    ({"API__ANSWER_SECONDS": "10"}, "API__ANSWER_SECONDS must be longer than", "DB__LOCK_SECONDS"),
     ({"RETENTION__REQUESTS_DAYS": "29"}, "RETENTION__REQUESTS_DAYS must not be shorter", "RETENTION__ARCHIVE_DAYS"),
     ({"RETENTION__ARCHIVE_DAYS": "31"}, "RETENTION__REQUESTS_DAYS must not be shorter", "RETENTION__ARCHIVE_DAYS"),
     ({"BUS__PREFETCH": "499"}, "BUS__PREFETCH must not be smaller than", "CONSUMER__RECEIVE_BATCH"),
@@ -145,6 +147,7 @@ COMPATIBLE = [
     {"RELAY__POLL_SECONDS": "19.9"},
     {"RETENTION__REQUESTS_DAYS": "10", "RETENTION__ARCHIVE_DAYS": "10"},
     {"BUS__ACK_SECONDS": "80.1"},
+    {"API__ANSWER_SECONDS": "2.1", "DB__LOCK_SECONDS": "2"},
 ]
 
 

@@ -22,6 +22,7 @@ from hub.oms.tokens import Caller
 from hub.probes import livez, readyz
 from hub.producers import ingest
 from hub.producers.api import problems
+from hub.producers.api.deadline import Deadline
 from hub.producers.api.limits import BodyLimit, StrictRoute
 from hub.schemas.lifecycle import VERBS, Role, next_verbs
 from hub.schemas.order import NewOrder, Order, Strict
@@ -86,6 +87,7 @@ def build(engine: Engine, settings: config.Settings, vitals: Vitals) -> FastAPI:
         redoc_url=None,
     )
     app.state.engine = engine
+    app.add_middleware(Deadline, seconds=settings.api.answer_seconds)
     app.add_middleware(BodyLimit, most=settings.api.max_body_bytes)
     app.include_router(_router)
     problems.install(app)
@@ -163,12 +165,17 @@ def _add_probes(app: FastAPI, vitals: Vitals) -> None:
     def respond(status: str, body: dict[str, Any]) -> JSONResponse:
         return JSONResponse(body, int(status.split(maxsplit=1)[0]))
 
-    app.add_api_route("/livez", lambda: respond(*livez(vitals)), include_in_schema=False)
-    app.add_api_route("/healthz", lambda: respond(*livez(vitals)), include_in_schema=False)
+    # Asynchronous, so that they need no thread: a database that hangs may hold every one of them.
+    async def alive() -> JSONResponse:
+        return respond(*livez(vitals))
+
+    async def exposition() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    app.add_api_route("/livez", alive, include_in_schema=False)
+    app.add_api_route("/healthz", alive, include_in_schema=False)
     app.add_api_route("/readyz", lambda: respond(*readyz(vitals)), include_in_schema=False)
-    app.add_api_route(
-        "/metrics", lambda: Response(generate_latest(), media_type=CONTENT_TYPE_LATEST), include_in_schema=False
-    )
+    app.add_api_route("/metrics", exposition, include_in_schema=False)
 
 
 def _count_requests(app: FastAPI) -> None:

@@ -90,6 +90,14 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None, **m
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
+def failed(error: Exception) -> JSONResponse:
+    """The problem document of an error; one that is not the caller's is logged."""
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    if status >= 500:
+        _log.error("api.failed", error=error, status=status)
+    return problem(status, str(error), {"Retry-After": str(wait)} if (wait := _wait(error)) else None)
+
+
 def install(app: FastAPI) -> None:
     """Let every error of the application leave as a problem document."""
     app.add_exception_handler(HubError, _hub_error)
@@ -98,10 +106,7 @@ def install(app: FastAPI) -> None:
 
 
 def _hub_error(_request: Request, error: Exception) -> JSONResponse:
-    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-    if status >= 500:
-        _log.error("api.failed", error=error, status=status)
-    return problem(status, str(error), {"Retry-After": str(wait)} if (wait := _wait(error)) else None)
+    return failed(error)
 
 
 def _wait(error: Exception) -> int:
