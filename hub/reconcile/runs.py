@@ -142,4 +142,4 @@ def _run(row: Row[Any]) -> Run:
 
 
 def _json(summary: Mapping[str, Any]) -> str:
-    return json.dumps(summary, ensure_ascii=False, sort_keys=True)
+    return json.dumps(summary, ensure_ascii=False)

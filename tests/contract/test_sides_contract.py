@@ -47,7 +47,8 @@ CHANGED = {
     "an amount": "UPDATE their_orders SET total = total + 1 WHERE order_no = 'SO-1'",
     "half a word of an amount": "UPDATE their_orders SET total = total - 2500 + (2500::bigint << 32) "
     "WHERE order_no = 'SO-1'",
-    "an amount and the fold of its halves": "UPDATE their_orders SET total = total - 4294967296 WHERE order_no = 'SO-1'",
+    "an amount and the fold of its halves": "UPDATE their_orders SET total = total - 4294967296 "
+    "WHERE order_no = 'SO-1'",
     "text where there was another": "UPDATE their_orders SET channel = customer_id, customer_id = channel "
     "WHERE order_no = 'SO-1'",
     "a status": "UPDATE their_orders SET status = 'shipped' WHERE order_no = 'SO-1'",

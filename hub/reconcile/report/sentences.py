@@ -13,6 +13,7 @@ from hub.reconcile.report.wording import Words
 _SHOW = "hub orders show {order}"
 _REPLAY = "hub replay --system {name} --orders {order} --why '…' --yes"
 _ACCEPT = "hub reconcile accept {key} --why '…' --until {date}"
+_HEAL = "hub reconcile heal {key} --why '…' --yes"
 _PARKED_SHOW = "hub parked show {name} {order}"
 _PARKED_RETRY = "hub parked retry {order} --system {name} --why '…'"
 
@@ -138,7 +139,7 @@ TELLINGS: dict[Cause, Telling] = {
             "请该系统的负责人确认是否恢复过备份；同类较多时按时间整段重放。",
             "Ask whoever runs the system about restored backups; where there are many, replay since that moment.",
         ),
-        (_REPLAY,),
+        (_HEAL, _REPLAY),
     ),
     Cause.CHANGED_BY_HAND: Telling(
         (
@@ -152,11 +153,11 @@ TELLINGS: dict[Cause, Telling] = {
             ),
         ),
         Words(
-            "先问清谁改的、为什么。OMS 对就在该系统改回，系统对就在 OMS 里改单；金额不会自动修复。",
+            "先问清谁改的、为什么。OMS 对就用下面的命令改回，系统对就在 OMS 里改单；金额不会自动修复。",
             "Ask who changed it and why. If the OMS is right, change it back there; if the system is right, change the "
             "order in the OMS. Money is never repaired automatically.",
         ),
-        (_SHOW, _ACCEPT),
+        (_SHOW, _HEAL, _ACCEPT),
     ),
     Cause.DUPLICATE: Telling(
         (
