@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
@@ -27,6 +28,7 @@ from hub.oms.wakeup import Wakeup
 from hub.probes import Probes
 from hub.producers.relay import Relay
 from hub.reconcile import rules
+from hub.reconcile.exposition import exposed
 from hub.reconcile.job import Job
 from hub.tables import PARTITIONED
 
@@ -85,7 +87,7 @@ def run_api(settings: config.Settings) -> None:
 
     stop, vitals = threading.Event(), Vitals()
     metrics.prepare_api()
-    with hub_engine(settings, "api") as engine:
+    with hub_engine(settings, "api") as engine, exposed(REGISTRY, engine, config.SYSTEMS):
         vitals.checks = {"database": lambda: migrations.check(engine)}
         stop_on_signals(stop)
         serve(build(engine, settings, vitals), settings.api, stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -56,9 +57,15 @@ class Exposition(Collector):
         return []
 
 
-def expose(registry: CollectorRegistry, engine: Engine, systems: Sequence[str]) -> None:
-    """Let a registry show the gauges."""
-    registry.register(Exposition(engine, systems))
+@contextmanager
+def exposed(registry: CollectorRegistry, engine: Engine, systems: Sequence[str]) -> Iterator[None]:
+    """A registry shows the gauges as long as this lasts."""
+    exposition = Exposition(engine, systems)
+    registry.register(exposition)
+    try:
+        yield
+    finally:
+        registry.unregister(exposition)
 
 
 def _gauges(connection: Connection, systems: Sequence[str]) -> Iterator[Metric]:
