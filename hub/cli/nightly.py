@@ -27,7 +27,7 @@ from hub.reconcile.report.model import Report
 from hub.reconcile.report.verdict import sentence
 from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import Locale
-from hub.reconcile.runs import Terms
+from hub.reconcile.runs import Run, State, Terms
 
 app = typer.Typer()
 
@@ -195,7 +195,7 @@ def _covered(report: Report, at: int) -> tuple[Any, ...]:
     return (each.system, *counts, each.method, each.seconds)
 
 
-def _row(each: runs.Run) -> dict[str, Any]:
+def _row(each: Run) -> dict[str, Any]:
     verdict = each.summary.get("verdict", {})
     return {
         "id": each.id,
@@ -210,16 +210,22 @@ def _row(each: runs.Run) -> dict[str, Any]:
 
 
 def _is_due(settings: config.Settings, began: datetime) -> bool:
-    """Whether a night has come since the last run; where there was none, since this process began."""
-    due = nights.last_due(clock.utcnow(), settings.reconcile.at, settings.tz)
+    """Whether a night has come and was not compared yet; nights before this process and the last run do not count."""
+    moment = clock.utcnow()
+    due = nights.last_due(moment, settings.reconcile.at, settings.tz)
     try:
         with wiring.hub_engine(settings, "reconcile") as engine, reading(engine) as connection:
-            last = next(iter(runs.latest(connection, scope=EVERYTHING)), None)
-            since = last.started_at if last else began
+            last = runs.latest(connection, nights.MOST_TRIES, scope=EVERYTHING)
     except DependencyDown as error:
         _log.warning("dependency.down", error=error)
         return False
-    return since < due
+    known_since = last[-1].started_at if last else began
+    tries = [_try(run) for run in last if run.started_at >= due]
+    return (bool(tries) or known_since < due) and nights.is_wanted(tries, moment)
+
+
+def _try(run: Run) -> nights.Try:
+    return nights.Try(whole=run.state is State.FINISHED, ended_at=run.finished_at or run.started_at)
 
 
 def _night(settings: config.Settings) -> bool:

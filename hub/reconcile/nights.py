@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 DAY_ENDS_AT = time(6)
 """A run before six in the morning reports on the day before."""
+TRY_AGAIN_AFTER = timedelta(minutes=30)
+MOST_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A run that is over: whether it could read every system, and when it ended."""
+
+    whole: bool
+    ended_at: datetime
 
 
 def business_day(moment: datetime, tz: str) -> str:
@@ -24,6 +36,16 @@ def last_due(moment: datetime, at: str, tz: str) -> datetime:
 def next_due(moment: datetime, at: str, tz: str) -> datetime:
     """The first moment after this one at which a run is due."""
     return min(due for due in _around(moment, at, tz) if due > moment).astimezone(ZoneInfo(tz))
+
+
+def is_wanted(tries: Sequence[Try], moment: datetime) -> bool:
+    """Whether a night is still to be compared, after these runs since it was due, the newest first.
+
+    One on which a system could not be read is tried again half an hour later, a few times.
+    """
+    if any(each.whole for each in tries) or len(tries) >= MOST_TRIES:
+        return False
+    return not tries or moment - tries[0].ended_at >= TRY_AGAIN_AFTER
 
 
 def _around(moment: datetime, at: str, tz: str) -> list[datetime]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from hub.reconcile.nights import business_day, last_due, next_due
+from hub.reconcile.nights import Try, business_day, is_wanted, last_due, next_due
 
 SHANGHAI, NEW_YORK, NUUK = "Asia/Shanghai", "America/New_York", "America/Nuuk"
 
@@ -125,3 +125,26 @@ def test_a_run_reports_on_the_day_that_it_was_six_hours_before(moment: datetime,
 
 def in_utc(*moments: datetime) -> list[datetime]:
     return [each.astimezone(UTC) for each in moments]
+
+
+class TestWhetherANightIsStillToBeCompared:
+    NOON = datetime(2026, 11, 27, 4, tzinfo=UTC)
+
+    def test_one_that_nobody_compared_is(self) -> None:
+        assert is_wanted([], self.NOON)
+
+    @pytest.mark.parametrize("others", [[], [False], [False, False]])
+    def test_one_that_was_compared_whole_is_not(self, others: list[bool]) -> None:
+        tries = [Try(whole=whole, ended_at=self.NOON - timedelta(hours=1)) for whole in (*others, True)]
+        assert not is_wanted(tries, self.NOON)
+
+    def test_one_on_which_a_system_was_not_read_is_tried_again_after_half_an_hour(self) -> None:
+        soon, later = timedelta(minutes=29), timedelta(minutes=30)
+        assert [is_wanted([Try(whole=False, ended_at=self.NOON - ago)], self.NOON) for ago in (soon, later)] == [
+            False,
+            True,
+        ]
+
+    def test_in_the_end_it_is_left_to_people(self) -> None:
+        tried = Try(whole=False, ended_at=self.NOON - timedelta(hours=1))
+        assert [is_wanted([tried] * times, self.NOON) for times in (3, 4)] == [True, False]

@@ -1,0 +1,80 @@
+"""`hub reconcile nightly`: a night that came while nobody compared is made up for, each once."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from hub import wiring
+from hub.database import in_seconds, writing
+from hub.tables import reconcile_runs
+from tests.running import STOP_SECONDS, Machine, wait_until
+
+TWO_DAYS = 2 * 86_400
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A prepared hub on files."""
+    return Machine(tmp_path, {"HUB_DATA_DIR": str(tmp_path / "data")}).prepared()
+
+
+def test_a_night_that_was_missed_is_made_up_for_once(machine: Machine) -> None:
+    machine.must("reconcile", "run")
+    long_ago(machine)
+    with machine.daemon("reconcile", "nightly") as nightly:
+        assert nightly.line("night.over")["verdict"] == "clean"
+        assert [run["scope"] for run in runs(machine)] == ["everything"] * 2
+    with machine.daemon("reconcile", "nightly") as again:
+        assert not wait_until(lambda: len(runs(machine)) > 2, seconds=3)
+        ended(again)
+
+
+def test_a_hub_that_is_new_waits_for_its_first_night(machine: Machine) -> None:
+    with machine.daemon("reconcile", "nightly") as nightly:
+        assert not wait_until(lambda: bool(runs(machine)), seconds=3)
+        ended(nightly)
+
+
+def test_a_night_on_which_a_system_cannot_be_read_says_so_and_is_over(machine: Machine) -> None:
+    machine.must("reconcile", "run")
+    long_ago(machine)
+    crm = wiring.system_of(machine.settings, "crm")
+    crm.remove()
+    crm.close()
+    with machine.daemon("reconcile", "nightly") as nightly:
+        assert nightly.line("night.over")["verdict"] == "incomplete"
+        ended(nightly)
+    assert runs(machine)[0]["unread"] == ["crm"]
+
+
+def test_what_it_says_is_json_in_the_name_of_its_service(machine: Machine) -> None:
+    machine.must("reconcile", "run")
+    long_ago(machine)
+    with machine.daemon("reconcile", "nightly") as nightly:
+        nightly.line("night.over")
+        assert {line["service.name"] for line in nightly.lines()} == {"hub-reconcile"}
+        ended(nightly)
+
+
+def ended(daemon: Any) -> None:
+    """It ends cleanly and in time when it is told to."""
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(STOP_SECONDS) == 0
+
+
+def long_ago(machine: Machine) -> None:
+    """The last comparison was the day before yesterday."""
+    with wiring.hub_engine(machine.settings, "test") as engine, writing(engine) as connection:
+        connection.execute(update(reconcile_runs).values(started_at=in_seconds(-TWO_DAYS)))
+
+
+def runs(machine: Machine) -> list[dict[str, Any]]:
+    """The runs so far, the newest first."""
+    found: list[dict[str, Any]] = json.loads(machine.must("reconcile", "status", "--output", "json"))
+    return found
