@@ -159,6 +159,10 @@ class EmbeddedPublisher:
         with _bus_lost(), writing(self._engine) as connection:
             return self._publish(connection, messages)
 
+    def check(self, queues: Sequence[str]) -> None:
+        """BusMissing with the first of these queues that has no binding here."""
+        _check_queues(self._engine, queues)
+
     def close(self) -> None:
         """Nothing is held between two batches."""
 
@@ -216,7 +220,7 @@ class EmbeddedSubscription:
         """Now and then: whether the queue is still there, and whether somebody died who held a part of it."""
         if clock.monotonic() - self._looked > LOOK_AROUND_SECONDS:
             self._looked = clock.monotonic()
-            _check_queue(self._engine, self._queue)
+            _check_queues(self._engine, [self._queue])
             self._release(*self._dead_holders())
 
     def _anything(self) -> bool:
@@ -261,10 +265,11 @@ class EmbeddedSubscription:
         return self._here() & (_deliveries.c.holder == self._holder)
 
 
-def _check_queue(engine: Engine, queue: str) -> None:
+def _check_queues(engine: Engine, queues: Sequence[str]) -> None:
     with _bus_lost(), reading(engine) as connection:
-        if not connection.execute(select(exists().where(_bindings.c.queue == queue))).scalar():
-            raise BusMissing(f"there is no queue {queue}: run hub topology apply")
+        here = set(connection.execute(select(_bindings.c.queue).where(_bindings.c.queue.in_(queues))).scalars())
+    if lacking := [queue for queue in queues if queue not in here]:
+        raise BusMissing(f"there is no queue {lacking[0]}: run hub topology apply")
 
 
 def _free() -> ColumnElement[bool]:

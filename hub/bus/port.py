@@ -14,7 +14,7 @@ class Fate(StrEnum):
     """What became of a message that was published."""
 
     CONFIRMED = "confirmed"
-    """Safe with every queue that is bound to its key."""
+    """Safe with every queue that is there and bound to its key; `Publisher.check` tells whether one is missing."""
     UNROUTABLE = "unroutable"
     """No queue is bound to its key: nobody has it."""
     REFUSED = "refused"
@@ -54,6 +54,14 @@ class Publisher(Protocol):
 
         BusLost where there is no connection at all, also for an empty batch, so that who has nothing to send can ask;
         a connection that breaks on the way leaves UNKNOWN fates.
+        """
+        ...
+
+    def check(self, queues: Sequence[str]) -> None:
+        """BusMissing with the name of the first that lacks, unless all of these queues are there at this moment.
+
+        Of a queue that is not there a batch says nothing: the others confirm it. Asked after the batch, this does, in
+        one round trip; what is published later goes its way as before.
         """
         ...
 

@@ -22,7 +22,7 @@ from hub.bus.port import Bus, Delivery, Fate, Message, Subscription
 from hub.bus.topology import DELIVERY_LIMIT, Queue, Topology
 from hub.config import Settings
 from hub.database import writing
-from hub.errors import BusLost, BusRefused
+from hub.errors import BusLost, BusMissing, BusRefused
 from hub.wiring import bus_of
 from tests.nodes.rabbitmq import RabbitNode
 from tests.support import TWO_QUEUES, drain, eventually, hold, ids, settings
@@ -119,6 +119,25 @@ def test_a_queue_with_two_matching_keys_gets_a_message_once(bus: Bus) -> None:
     with subscribed(bus, "q.paid") as subscription:
         assert ids(drain(subscription, 2)) == ["m-1", "m-2"]
         assert subscription.receive(10, 0.2) == []
+
+
+def test_whoever_asks_is_told_of_a_queue_that_is_not_there_and_publishes_as_before(bus: Bus) -> None:
+    with closing(bus.publisher()) as publisher:
+        publisher.check(["q.all", "q.paid"])
+        for number in range(2):
+            with pytest.raises(BusMissing, match=r"q\.nowhere"):
+                publisher.check(["q.all", "q.nowhere", "q.neither"])
+            assert publisher.publish([message(number)]) == [Fate.CONFIRMED]
+        bus.declare(Topology("oms.events", "oms.dead", (Queue("q.nowhere", ("order.#",), "erp"),)))
+        publisher.check(["q.all", "q.nowhere"])
+        publisher.check([])
+    with subscribed(bus) as subscription:
+        assert ids(drain(subscription, 2)) == ["m-0", "m-1"]
+
+
+def test_asking_where_nothing_was_declared_names_a_queue(empty_bus: Bus) -> None:
+    with closing(empty_bus.publisher()) as publisher, pytest.raises(BusMissing):
+        publisher.check(["q.all"])
 
 
 def test_batches_keep_their_order_in_every_queue(bus: Bus) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pika
 import pytest
@@ -12,7 +13,8 @@ from hub import config
 from hub.bus.port import Fate, Message
 from hub.bus.rabbit.bus import RabbitBus
 from hub.bus.topology import Topology, topology
-from hub.errors import BusLost, BusRefused, DependencyDown
+from hub.drill.proxy import FaultProxy
+from hub.errors import BusLost, BusMissing, BusRefused, DependencyDown
 from tests.nodes.rabbitmq import RabbitNode
 
 PLAN = topology(("crm", "wms"))
@@ -82,6 +84,49 @@ def test_a_frozen_broker_costs_one_confirm_deadline_and_no_event(bus: RabbitBus,
     with_all.close()
     assert received[0] == "event-1"
     assert "event-2" in received
+
+
+def test_a_queue_that_is_deleted_is_missed_by_whoever_asks_and_by_no_confirm(bus: RabbitBus, rabbit_url: str) -> None:
+    publisher = bus.publisher()
+    publisher.check(["q.crm", "q.wms"])
+    admin(rabbit_url, PLAN, "delete queue")
+    assert publisher.publish([paid(1)]) == [Fate.CONFIRMED]
+    for _ in range(3):
+        with pytest.raises(BusMissing, match=r"q\.crm"):
+            publisher.check(["q.crm", "q.wms"])
+    bus.declare(PLAN)
+    publisher.check(["q.crm", "q.wms"])
+    publisher.close()
+
+
+def test_a_broker_that_does_not_say_which_queues_are_there_costs_one_deadline(
+    bus: RabbitBus, rabbit_node: RabbitNode
+) -> None:
+    publisher = bus.publisher()
+    rabbit_node.freeze()
+    try:
+        started = time.monotonic()
+        with pytest.raises(BusLost):
+            publisher.check(["q.crm"])
+        assert CONFIRM_SECONDS <= time.monotonic() - started < CONFIRM_SECONDS + 5
+    finally:
+        rabbit_node.thaw()
+    with pytest.raises(BusLost):
+        publisher.check(["q.crm"])
+    publisher.close()
+
+
+def test_a_connection_that_breaks_under_a_question_answers_it_at_once(rabbit_node: RabbitNode, rabbit_url: str) -> None:
+    with FaultProxy("127.0.0.1", rabbit_node.port) as proxy, ThreadPoolExecutor(1) as pool:
+        url = rabbit_url.replace(f":{rabbit_node.port}/", f":{proxy.port}/")
+        publisher = RabbitBus(config.load({}, bus__url=url), "test").publisher()
+        proxy.up.hang()
+        asked = pool.submit(publisher.check, ["q.crm"])
+        time.sleep(0.3)
+        proxy.reset()
+        with pytest.raises(BusLost):
+            asked.result(timeout=5)
+        publisher.close()
 
 
 def test_a_full_queue_is_told_as_refused_and_the_other_queue_has_the_event(

@@ -160,6 +160,7 @@ def test_these_rights_are_all_that_the_hub_needs(empty: RabbitNode) -> None:
     assert (relay.missing(plan), crm.missing(plan), bus_as(empty, "monitor").missing(plan)) == ([], [], [])
     publisher, subscription = relay.publisher(), crm.subscribe("q.crm")
     assert set(publisher.publish(orders)) == {Fate.CONFIRMED}
+    publisher.check(QUEUES)
     assert ids(drain(subscription, 250)) == [order.id for order in orders]
     publisher.close()
     subscription.close()

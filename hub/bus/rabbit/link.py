@@ -85,7 +85,7 @@ class Link:
 
     def _connected(self, result: Any) -> None:
         if isinstance(result, BaseException):
-            self.fail(_failure(result))
+            self.fail(failure_of(result))
             self._loop.stop()
             return
         self._connection = result
@@ -98,12 +98,12 @@ class Link:
         self._prepare(channel, lambda _frame: self._ready.set())
 
     def _broken(self, reason: BaseException) -> None:
-        self.fail(_failure(reason))
+        self.fail(failure_of(reason))
         if self._connection.is_open:
             self._connection.close()
 
     def _lost(self, _connection: Any, reason: BaseException) -> None:
-        self.fail(_failure(reason))
+        self.fail(failure_of(reason))
         self._loop.stop()
 
     def _shut(self) -> None:
@@ -145,10 +145,11 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (AMQPError, AMQPConnectorException, OSError) as error:
-        raise _failure(error) from error
+        raise failure_of(error) from error
 
 
-def _failure(error: BaseException) -> BusLost | BusRefused:
+def failure_of(error: BaseException) -> BusLost | BusRefused:
+    """What an error of the driver means: BusMissing, BusRefused or BusLost, in the broker's own words."""
     causes = list(_causes(error))
     last = causes[-1]
     words = getattr(last, "reply_text", "") or str(last) or type(last).__name__

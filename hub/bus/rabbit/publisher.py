@@ -10,6 +10,7 @@ import pika
 
 from hub import groups
 from hub.bus.port import Fate, Message
+from hub.bus.rabbit.inquiry import Inquiry
 from hub.bus.rabbit.link import Link, Nodes
 
 PERSISTENT = 2
@@ -25,6 +26,7 @@ class RabbitPublisher:
         self._batch = _Batch([], 1)
         self._next_tag = 1
         self._link = Link(nodes, settings)
+        self._inquiry = Inquiry(self._link, settings.confirm_seconds)
         self._link.on_failure = self._given_up
         self._link.open(self._prepare)
 
@@ -43,6 +45,11 @@ class RabbitPublisher:
             self._link.close()
         return batch.fates()
 
+    def check(self, queues: Sequence[str]) -> None:
+        """BusMissing unless these queues are there, with the first that is not; the connection stays as it is."""
+        if queues:
+            self._inquiry.check(queues)
+
     def close(self) -> None:
         """Disconnect."""
         self._link.close()
@@ -53,6 +60,7 @@ class RabbitPublisher:
 
     def _given_up(self) -> None:
         self._batch.done.set()
+        self._inquiry.give_up()
 
     def _send(self, batch: _Batch, start: int) -> None:
         channel = self._link.channel
