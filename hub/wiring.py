@@ -100,7 +100,8 @@ def run_relay(settings: config.Settings) -> None:
         engine = stack.enter_context(hub_engine(settings, "relay"))
         bus = stack.enter_context(bus_of(settings, "relay"))
         wakeup = Wakeup(engine, settings.relay.poll_seconds)
-        relay = Relay(engine, bus, settings.relay)
+        queues = [queue.name for queue in topology_of(settings).queues]
+        relay = Relay(engine, bus, settings.relay, queues)
         stack.callback(wakeup.close)
         stack.callback(relay.close)
         vitals.checks = {"database": lambda: migrations.check(engine), "bus": lambda: check_bus(bus, settings)}

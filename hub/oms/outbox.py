@@ -51,6 +51,7 @@ class Pending:
     traceparent: str
     body: str
     occurred_at: datetime
+    held_for: str | None = None
 
 
 @dataclass(frozen=True)

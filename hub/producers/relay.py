@@ -1,13 +1,14 @@
 """The relay: takes committed events from the outbox to the bus. START HERE for the way out.
 
 One relay holds the lease of a shard; others stand by. No transaction is open while it publishes, of one order only the
-oldest unpublished version is on its way, and a row leaves the outbox only after the bus has confirmed it.
+oldest unpublished version is on its way, and a row leaves the outbox only after the bus has confirmed it while every
+queue was there.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -17,7 +18,7 @@ from hub import clock, groups, holder, logs, metrics
 from hub.bus.port import Bus, Fate, Message, Publisher
 from hub.crash_points import reach
 from hub.database import reading, writing
-from hub.errors import BusLost, DependencyDown, LeaseLost
+from hub.errors import BusLost, BusMissing, DependencyDown, LeaseLost
 from hub.oms import leases, outbox
 from hub.oms.leases import Lease
 from hub.oms.outbox import Pending
@@ -25,17 +26,22 @@ from hub.schemas.envelope import SOURCE, sequence_of
 from hub.schemas.registry import EVENT_TYPES
 
 GAUGES_EVERY_SECONDS = 2
+NO_QUEUE = "no queue took it"
 
 _log = logs.get("relay")
 
 
 class Relay:
-    """Forwards the events of the shards whose leases it holds; takes a free one more from time to time."""
+    """Forwards the events of the shards whose leases it holds; takes a free one more from time to time.
 
-    def __init__(self, engine: Engine, bus: Bus, settings: groups.Relay) -> None:
+    What it publishes has to reach all of `queues`.
+    """
+
+    def __init__(self, engine: Engine, bus: Bus, settings: groups.Relay, queues: Sequence[str]) -> None:
         self._engine = engine
         self._bus = bus
         self._settings = settings
+        self._queues = queues
         self._holder = f"{holder.me()}.{id(self):x}"
         self._leases: list[Lease] = []
         self._leases_checked = float("-inf")
@@ -70,13 +76,19 @@ class Relay:
         return len(rows)
 
     def _publish_and_settle(self, lease: Lease, rows: Sequence[Pending]) -> None:
-        fates = self._publish(rows)
+        lacking = self._lacking() if any(row.held_for for row in rows) else ""
+        # What waits for that queue alone is with all the others: it would only come to them again.
+        waiting = [row.id for row in rows if lacking and row.held_for == lacking]
+        fates = self._publish([row for row in rows if not lacking or row.held_for != lacking])
         reach("relay.published")
         metrics_of(fates)
         confirmed = [row.id for row in rows if fates.get(row.id) is Fate.CONFIRMED]
         resting = [row.id for row in rows if fates.get(row.id) in (Fate.UNROUTABLE, Fate.REFUSED)]
+        if confirmed and (lacking := lacking or self._lacking()):
+            confirmed, waiting = [], waiting + confirmed
+        held = {NO_QUEUE: resting, lacking: waiting}
         try:
-            self._settle(lease, confirmed, resting)
+            self._settle(lease, confirmed, {reason: ids for reason, ids in held.items() if ids})
             reach("relay.settled")
         except LeaseLost:
             metrics.leases_lost.inc()
@@ -111,13 +123,26 @@ class Relay:
             self._disconnect()
         return fates
 
-    def _settle(self, lease: Lease, confirmed: Sequence[int], resting: Sequence[int]) -> None:
+    def _lacking(self) -> str:
+        """Which queue is not there, in words; empty where all are."""
+        try:
+            self._connected().check(self._queues)
+        except BusMissing as error:
+            return str(error)
+        except BusLost:
+            self._disconnect()
+            raise
+        return ""
+
+    def _settle(self, lease: Lease, confirmed: Sequence[int], held: Mapping[str, Sequence[int]]) -> None:
+        seconds = self._settings.hold_seconds
         with writing(self._engine) as connection:
             leases.keep(connection, lease, self._settings.lease_seconds)
             outbox.archive(connection, confirmed)
-            outbox.hold(connection, resting, "no queue took it", self._settings.hold_seconds)
-        if resting:
-            _log.error("publish.held", events=len(resting), hold_seconds=self._settings.hold_seconds)
+            for reason, ids in held.items():
+                outbox.hold(connection, ids, reason, seconds)
+        for reason, ids in held.items():
+            _log.error("publish.held", events=len(ids), reason=reason, hold_seconds=seconds)
 
     def _claim(self, lease: Lease) -> list[Pending]:
         shard = int(lease.name.rpartition("/")[2])

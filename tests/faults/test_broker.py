@@ -173,7 +173,6 @@ def test_a_consumer_whose_queue_is_deleted_ends_says_so_and_goes_on_once_it_is_t
     spotless(seconds)
 
 
-@bug("the relay marks events as published though a system's queue is not there, and that system never hears of them")
 @pytest.mark.fault("F14")
 def test_what_is_published_while_a_queue_is_missing_reaches_its_system_later(
     rig: Rig, settings: config.Settings, spotless: Spotless

@@ -39,8 +39,12 @@ from tests.support import ADMIN, TWO_QUEUES, count, drain, eventually
 ROOT = Path(__file__).parents[2]
 VERBS = ("pay", "pick", "ship", "complete")
 QUICK = Settings(lease_seconds=0.4, hold_seconds=0.3)
+RESTING = Settings(hold_seconds=0.2)
 EVERYTHING = Topology("oms.events", "oms.dead", (Queue("q.all", ("order.#",), "crm"),))
 ONLY_TAOBAO = Topology("oms.events", "oms.dead", (Queue("q.all", ("order.*.taobao",), "crm"),))
+
+BOTH = ("q.all", "q.more")
+MORE = Topology("oms.events", "oms.dead", (Queue("q.more", ("order.#",), "wms"),))
 
 SHARED = Settings(shards=4, lease_seconds=2, batch=5)
 
@@ -51,7 +55,7 @@ from hub.producers.relay import Relay
 from hub.wiring import bus_of
 from tests.support import engine_on, settings
 with engine_on(sys.argv[1]) as engine:
-    relay = Relay(engine, bus_of(settings(HUB_BUS__URL=sys.argv[2]), "victim"), Settings(lease_seconds=60))
+    relay = Relay(engine, bus_of(settings(HUB_BUS__URL=sys.argv[2]), "victim"), Settings(lease_seconds=60), ())
     relay.step()
     print("leading", flush=True)
     time.sleep(60)
@@ -66,7 +70,7 @@ from hub.wiring import bus_of
 from tests.support import engine_on, settings
 with engine_on(sys.argv[1]) as engine:
     bus = bus_of(settings(HUB_BUS__URL=sys.argv[2]), "victim")
-    relay = Relay(engine, bus, Settings(shards=4, lease_seconds=2, batch=5))
+    relay = Relay(engine, bus, Settings(shards=4, lease_seconds=2, batch=5), ())
     while len(relay._leases) < 2:
         relay.step()
     print("leading", flush=True)
@@ -171,6 +175,47 @@ class TestUnroutable:
         with relay_on(engine, bus, QUICK) as relay:
             turn(relay, 5, pause=0.2)
         assert waiting(engine) == [(order.order_no, 1), (order.order_no, 2)]
+        assert archived(engine) == []
+
+
+class TestAQueueIsMissing:
+    """The others confirm what it does not get: nothing leaves the outbox before it is there."""
+
+    def test_nothing_is_called_published_and_the_others_hear_of_it_once(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        placed = [placed_order(engine, number, steps=1) for number in range(3)]
+        with relay_on(engine, bus, RESTING, BOTH) as relay:
+            turn(relay, 6, pause=0.1)
+            assert (len(waiting(engine)), archived(engine)) == (6, [])
+            assert all("q.more" in reason for reason in held(engine).values())
+            with writing(engine) as connection:
+                orders.change(connection, placed[0].order_no, "pick", ADMIN)
+            turn(relay, 6, pause=0.1)
+        versions = {order.order_no: [1, 2] for order in placed} | {placed[0].order_no: [1, 2, 3]}
+        assert versions_of(received(bus, 7)) == versions
+        assert (len(waiting(engine)), archived(engine)) == (7, [])
+
+    def test_all_of_it_goes_out_again_in_order_once_it_is_there(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        placed = [placed_order(engine, number, steps=2) for number in range(3)]
+        with relay_on(engine, bus, RESTING, BOTH) as relay:
+            turn(relay, 2)
+            bus.declare(MORE)
+            forward_all(engine, relay)
+        versions = {order.order_no: [1, 2, 3] for order in placed}
+        assert versions_of(received(bus, 9, "q.more")) == versions
+        assert set(ids_of(received(bus, 18))) == set(archived(engine))
+
+    def test_what_another_queue_lacks_meanwhile_comes_again(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        order = placed_order(engine, 1, steps=1)
+        with relay_on(engine, bus, RESTING, ("q.all", "q.third", "q.more")) as relay:
+            turn(relay, 1)
+            assert all("q.third" in reason for reason in held(engine).values())
+            bus.declare(Topology("oms.events", "oms.dead", (Queue("q.third", ("order.#",), "erp"),)))
+            assert eventually(lambda: [relay.step(), "q.more" in held(engine)[order.order_no, 1]][1], 5)
+            turn(relay, 6, pause=0.1)
+        assert versions_of(received(bus, 2, "q.third")) == {order.order_no: [1, 2]}
         assert archived(engine) == []
 
 
@@ -513,6 +558,9 @@ class InterposedPublisher:
     def publish(self, messages: Sequence[Message]) -> list[Fate]:
         return self._told(self._publisher.publish(messages))
 
+    def check(self, queues: Sequence[str]) -> None:
+        self._publisher.check(queues)
+
     def close(self) -> None:
         self._publisher.close()
 
@@ -554,13 +602,21 @@ class RecordedPublisher:
         self._sent += [message.id for message in messages]
         return self._publisher.publish(messages)
 
+    def check(self, queues: Sequence[str]) -> None:
+        self._publisher.check(queues)
+
     def close(self) -> None:
         self._publisher.close()
 
 
 @contextmanager
-def relay_on(engine: Engine, bus: Bus | Interposed | Recorded, settings: Settings | None = None) -> Iterator[Relay]:
-    with closing(Relay(engine, bus, settings or Settings())) as relay:
+def relay_on(
+    engine: Engine,
+    bus: Bus | Interposed | Recorded,
+    settings: Settings | None = None,
+    queues: Sequence[str] = ("q.all",),
+) -> Iterator[Relay]:
+    with closing(Relay(engine, bus, settings or Settings(), queues)) as relay:
         yield relay
 
 
@@ -690,7 +746,7 @@ def epoch_of(engine: Engine) -> int:
 def taken_over(engine: Engine, bus: Bus | Recorded) -> None:
     """The lease is somebody else's, and all that waited is published."""
     lease_runs_out(engine)
-    other = Relay(engine, bus, Settings())
+    other = Relay(engine, bus, Settings(), ())
     forward_all(engine, other)
 
 

@@ -201,6 +201,28 @@ MUTANTS = (
         seeds=300,
     ),
     Mutant(
+        "an event is called published though a queue is missing",
+        "hub/producers/relay.py",
+        "            confirmed, waiting = [], waiting + confirmed\n",
+        "            pass\n",
+        (f"{RELAY}::TestAQueueIsMissing::test_nothing_is_called_published_and_the_others_hear_of_it_once",),
+    ),
+    Mutant(
+        "what waits for a missing queue goes to the others again and again",
+        "hub/producers/relay.py",
+        "if not lacking or row.held_for != lacking]",
+        "if row]",
+        (f"{RELAY}::TestAQueueIsMissing::test_nothing_is_called_published_and_the_others_hear_of_it_once",),
+    ),
+    Mutant(
+        "whoever asks for queues is told of the last one only",
+        "hub/bus/rabbit/inquiry.py",
+        "        for queue in queues[:-1]:\n",
+        "        for queue in queues[:0]:\n",
+        (f"{BUS}::test_whoever_asks_is_told_of_a_queue_that_is_not_there_and_publishes_as_before",),
+        on="rabbitmq",
+    ),
+    Mutant(
         "a relay settles without its lease",
         "hub/producers/relay.py",
         "            leases.keep(connection, lease, self._settings.lease_seconds)\n",

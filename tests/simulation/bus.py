@@ -8,7 +8,7 @@ from typing import Self
 
 from hub.bus.port import Delivery, Fate, Message
 from hub.bus.topology import Topology, dead_queue
-from hub.errors import BusLost
+from hub.errors import BusLost, BusMissing
 from tests.simulation.plan import Fault
 from tests.simulation.world import Process, World
 
@@ -30,6 +30,7 @@ class Queue:
     ready: list[Stored] = field(default_factory=list)
     unsettled: int = 0
     bound_from: float = 0.0
+    there_from: float = 0.0
     waiting: list[Process] = field(default_factory=list)
 
 
@@ -45,6 +46,8 @@ class SimulatedBus:
         self.worn_out: list[Message] = []
         self.junk: list[Message] = []
         self.confirmed: set[str] = set()
+        self.kept: set[str] = set()
+        self.unasked: set[Process | None] = set()
         self.connections: list[Connection] = []
         self.on_publish: Callable[[Process, Sequence[Message], bool], None] = lambda *_: None
 
@@ -97,6 +100,7 @@ class SimulatedBus:
     def keep(self, message: Message, queue: Queue | None = None) -> None:
         """Put a message into its queue, now or a little later, and perhaps twice."""
         queue = queue or self.live
+        self.kept.add(message.id)
         for _ in range(2 if self.world.strikes(Fault.DUPLICATED) else 1):
             delay = self.world.chance.uniform(0, 10) if self.world.strikes(Fault.DELAYED) else 0.0
             self._put(queue, Stored(message, self.world.clock.seconds + delay), len(queue.ready))
@@ -109,6 +113,17 @@ class SimulatedBus:
         if self.world.strikes(Fault.UNROUTABLE):
             self.live.bound_from = self.world.clock.seconds + self.world.chance.uniform(1, 20)
         return not self.world.calm and self.live.bound_from > self.world.clock.seconds
+
+    def falls_away(self) -> bool:
+        """Whether the queue is not there for a while: other queues take what is published, and confirm it."""
+        if self.world.strikes(Fault.QUEUE_GONE):
+            self.live.there_from = self.world.clock.seconds + self.world.chance.uniform(1, 20)
+        return self.gone
+
+    @property
+    def gone(self) -> bool:
+        """Nobody makes it again while a relay has published past it and has not asked: no bus could tell him then."""
+        return bool(self.unasked) or (not self.world.calm and self.live.there_from > self.world.clock.seconds)
 
     def give_back(self, queue: Queue, stored: Stored) -> None:
         """Into its queue again, or aside where it was delivered too often."""
@@ -123,6 +138,7 @@ class SimulatedBus:
 
     def ended(self, process: Process) -> None:
         """The broker finds out sooner or later that somebody is gone."""
+        self.unasked.discard(process)
         for connection in [each for each in self.connections if each.owner is process]:
             delay = 0.0 if self.world.calm else self.world.chance.choice((0.0, 0.0, 15.0))
             self.world.later(delay, connection.broken)
@@ -171,6 +187,7 @@ class Publisher(Connection):
         self.fresh = False
         self.call(f"bus.publish {len(messages)}")
         if not messages:
+            self.bus.unasked.discard(self.owner)
             return []
         half = self.bus.world.chance.randint(0, len(messages))
         fates = [self._sent(message) for message in messages[:half]]
@@ -181,13 +198,21 @@ class Publisher(Connection):
         self.bus.confirmed |= {message.id for message, fate in told if fate is Fate.CONFIRMED}
         return fates
 
+    def check(self, queues: Sequence[str]) -> None:
+        """Whether the queue is there at this moment."""
+        self.call("bus.check")
+        gone = self.bus.gone
+        self.bus.unasked.discard(self.owner)
+        if gone:
+            self.bus.world.note("the queue is gone")
+            raise BusMissing(f"there is no queue {queues[0]}")
+
     def _sent(self, message: Message) -> Fate:
         fate = self._fate() if self.open else self._after_the_break()
-        kept = fate is Fate.CONFIRMED or (fate in (Fate.UNKNOWN, Fate.REFUSED) and self._kept)
-        if kept:
+        if self._kept:
             self.bus.keep(message)
-        if fate is not Fate.CONFIRMED:
-            self.bus.world.note(f"{fate} {'and kept' if kept else 'and gone'}")
+        if not (fate is Fate.CONFIRMED and self._kept):
+            self.bus.world.note(f"{fate} {'and kept' if self._kept else 'and gone'}")
         return fate
 
     def _fate(self) -> Fate:
@@ -195,6 +220,9 @@ class Publisher(Connection):
         self._kept = False
         if self.bus.unbound():
             return Fate.UNROUTABLE
+        if self.bus.falls_away():
+            self.bus.unasked.add(self.owner)
+            return Fate.CONFIRMED
         if strikes(Fault.BUS_REFUSED):
             self._kept = self.bus.world.chance.random() < 0.3
             return Fate.REFUSED
@@ -202,6 +230,7 @@ class Publisher(Connection):
         if self._kept or strikes(Fault.UNKNOWN_GONE):
             self.broken()
             return Fate.UNKNOWN
+        self._kept = True
         return Fate.CONFIRMED
 
     def _after_the_break(self) -> Fate:

@@ -116,6 +116,8 @@ class Model:
     def _archived(self, event_id: str) -> None:
         if event_id not in self.bus.confirmed:
             raise self.world.broken("only what the bus confirmed leaves the outbox", event=self.events[event_id])
+        if event_id not in self.bus.kept:
+            raise self.world.broken("only what every queue has leaves the outbox", event=self.events[event_id])
         if not self.store.rows("SELECT 1 FROM outbox_archive WHERE event_id = ?", event_id):
             raise self.world.broken("what leaves the outbox is in the archive", event=self.events[event_id])
 

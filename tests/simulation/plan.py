@@ -37,6 +37,7 @@ class Fault(StrEnum):
     UNKNOWN_GONE = "published without an answer and gone"
     BUS_REFUSED = "queue full"
     UNROUTABLE = "binding gone"
+    QUEUE_GONE = "queue gone and other queues there"
     DUPLICATED = "message twice"
     REORDERED = "redelivered in another order"
     DELAYED = "message late"
@@ -74,6 +75,7 @@ ODDS = {
     Fault.UNKNOWN_GONE: 0.15,
     Fault.BUS_REFUSED: 0.15,
     Fault.UNROUTABLE: 0.1,
+    Fault.QUEUE_GONE: 0.1,
     Fault.DUPLICATED: 0.2,
     Fault.REORDERED: 0.7,
     Fault.DELAYED: 0.3,

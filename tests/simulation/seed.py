@@ -142,7 +142,7 @@ class Hub:
     # The processes.
 
     def _relay(self, process: Process) -> None:
-        made = Relay(self.store.engine, self.bus, self.world.plan.relay)
+        made = Relay(self.store.engine, self.bus, self.world.plan.relay, (QUEUE,))
         self._loop(process, made.step, self.world.plan.relay.poll_seconds, made.close)
 
     def _receiver(self, process: Process) -> None:

@@ -101,7 +101,7 @@ def test_what_is_freed_in_doubt_waits_until_the_system_has_settled(quiet: Quiet)
 
 
 def test_a_relay_that_could_not_renew_its_lease_tries_again_at_once(quiet: Quiet) -> None:
-    relay = Relay(quiet.engine, SimulatedBus(World(1), "q.wms"), Pace(lease_seconds=LEASE))
+    relay = Relay(quiet.engine, SimulatedBus(World(1), "q.wms"), Pace(lease_seconds=LEASE), ("q.wms",))
     relay.step()
     later(quiet, LEASE)
     quiet.failing = True
