@@ -35,6 +35,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    true,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -150,7 +151,7 @@ def digests(engine: Engine, side: Side, recipe: Recipe) -> Digests | None:
             return None
         head = _columns(connection, side.orders, recipe.head)
         line = _columns(connection, side.lines, ("order_no", "line_no", *recipe.line)) if recipe.line else {}
-        if head is None or line is None:
+        if head is None or line is None or not _lines_found_by_order(connection, side):
             return None
         _be_patient(connection)
         for bucket, counted, digest in connection.execute(_summed(side, recipe, head, line)):
@@ -193,11 +194,15 @@ def _hashing(connection: Connection) -> str | None:
 
 def _joined(connection: Connection, side: Side, chosen: Chosen) -> Select[Any]:
     orders = _chosen(connection, side.orders, HEAD, chosen)
-    lines = _chosen(connection, side.lines, ("order_no", "line_no", *LINE), chosen)
-    number = sortable(connection, orders.c.order_no)
+    lines: FromClause = side.lines
+    same: ColumnElement[bool] = lines.c.order_no == orders.c.order_no
+    if isinstance(chosen, Buckets):
+        # The planner cannot know how few orders are in some buckets, and would read all lines: OFFSET forbids it.
+        few = select(*(lines.c[name] for name in ("line_no", *LINE))).where(same).offset(0)
+        lines, same = few.lateral(), true()
     columns = [orders.c[name] for name in HEAD] + [lines.c[name] for name in LINE]
-    joined = orders.outerjoin(lines, orders.c.order_no == lines.c.order_no)
-    return select(*columns).select_from(joined).order_by(number, lines.c.line_no)
+    joined = orders.outerjoin(lines, same)
+    return select(*columns).select_from(joined).order_by(sortable(connection, orders.c.order_no), lines.c.line_no)
 
 
 def _chosen(connection: Connection, table: Table, names: tuple[str, ...], chosen: Chosen) -> FromClause:
@@ -210,7 +215,6 @@ def _chosen(connection: Connection, table: Table, names: tuple[str, ...], chosen
             batch = batch_of(connection, table, [{"order_no": number} for number in sorted(set(numbers)) or [""]])
             return rows.join(batch, table.c.order_no == batch.c.order_no).subquery()
         case Buckets(of, wanted):
-            # Lines are filtered too, though the join would do it: so few of them are never worth an index.
             among = bindparam(None, list(wanted), ARRAY(BigInteger))
             return rows.where(_bucket(table, of) == func.any(among)).subquery()
 
@@ -268,6 +272,15 @@ def _columns(connection: Connection, table: Table, names: tuple[str, ...]) -> Co
             return None
         found[name] = Column(family, nullable=not not_null)
     return found
+
+
+def _lines_found_by_order(connection: Connection, side: Side) -> bool:
+    # Orders of some buckets are read with their lines one by one, which nobody should do without an index.
+    query = text(
+        "SELECT count(*) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
+        "WHERE i.indrelid = to_regclass(:name) AND a.attname = 'order_no' AND i.indisvalid AND i.indpred IS NULL"
+    )
+    return bool(connection.execute(query, {"name": side.lines.name}).scalar_one())
 
 
 def _bucket(table: Table, of: int) -> ColumnElement[Any]:
