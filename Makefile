@@ -4,10 +4,10 @@ SEEDS := 1000
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo up services test unit contract integration faults e2e simulate mutants lint fix verify clean
+.PHONY: help setup demo up services test unit contract integration faults e2e simulate mutants bench bench-reconcile lint fix verify clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## install the runtime and show the whole hub at work; ARGS are passed on
 	@scripts/venv.sh
@@ -40,6 +40,13 @@ simulate: setup ## SEEDS of the whole hub against a world that does its worst
 mutants: setup ## plant bugs in a copy, and see which test finds each
 	$(BIN)/python -m tests.mutants.run $(ARGS)
 
+bench: bench-reconcile ## every measurement; each takes minutes
+
+bench-reconcile: setup services ## the nightly comparison side by side with reladiff
+	@test -x .bench-venv/bin/python || python3 -m venv .bench-venv
+	@.bench-venv/bin/pip install -qq --disable-pip-version-check reladiff==0.6.0 psycopg2-binary
+	@$(BIN)/python -m benchmarks.reconcile $(ARGS)
+
 lint: setup ## style, types and layers; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,5 +61,5 @@ verify: setup ## generated files are current
 	$(BIN)/hub verify
 
 clean: ## remove .venv, caches and builds
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .bench-venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
