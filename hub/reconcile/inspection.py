@@ -96,7 +96,8 @@ class Inspector:
             present = versions(connection, numbers)
         told = [(each, known[each.order_no]) for each in again]
         staying = [(each, evidence) for each, evidence in told if not self._is_later(evidence, present[each.order_no])]
-        self._record([self._seen(look.system.name, *each) for each in staying[: MOST_FINDINGS - look.different]])
+        room = max(0, MOST_FINDINGS - look.different)
+        self._record([self._seen(look.system.name, *each) for each in staying[:room]])
         return len(staying), len(told) - len(staying)
 
     def _seen(self, system: str, difference: Difference, evidence: Evidence) -> Seen:
