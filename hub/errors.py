@@ -31,6 +31,10 @@ class NotPrepared(DependencyDown):
     """The database answers and has not the tables."""
 
 
+class SystemUnread(DependencyDown):
+    """A system could not be read to its end; the hub's own database is not meant."""
+
+
 class NotSorted(HubError):
     """Orders came out of their order, so what follows from comparing them would be nonsense."""
 

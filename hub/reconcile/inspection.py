@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, func, select
 from hub import groups
 from hub.consumers.system import System
 from hub.database import now, ping, reading, writing
-from hub.errors import DependencyDown, NotSorted
+from hub.errors import NotSorted, SystemUnread
 from hub.oms import leases
 from hub.oms.leases import Lease
 from hub.reconcile import findings as store
@@ -81,7 +81,8 @@ class Inspector:
         try:
             for batch in _batches(compared(self.engine, system, look.rules, look.read, scope)):
                 look.count(self._write(batch, look))
-        except (DependencyDown, NotSorted) as failure:
+        except (SystemUnread, NotSorted) as failure:
+            # Both may be on one server that is down, and then it is not the system's fault.
             ping(self.engine)
             look.error = str(failure)
         return Inspection(_coverage(look), complete=look.error is None and look.different <= MOST_FINDINGS)

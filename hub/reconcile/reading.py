@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from hub import clock, sides
 from hub.consumers.system import System
+from hub.errors import DependencyDown, SystemUnread
 from hub.reconcile.compare import Difference, Kind, compare
 from hub.reconcile.readers import OMS, changed_since, named, oms_facts
 from hub.reconcile.rules import SystemRules
@@ -58,7 +59,7 @@ def compared(
 ) -> Iterator[Difference]:
     """Every difference, sorted by order number, in constant memory; `coverage` is right once all were read.
 
-    Raises DependencyDown where a side cannot be read to its end.
+    Raises DependencyDown where a side cannot be read to its end, SystemUnread where that is the system's.
     """
     began = clock.monotonic()
     ours = 0
@@ -107,7 +108,7 @@ def _digests(engine: Engine, system: System, rules: SystemRules) -> tuple[Digest
     buckets = buckets_for(sides.count(engine, OMS))
     theirs_by = Recipe(hashing, buckets, rules.head, rules.line, rules.mapped)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(system.digests, theirs_by)
+        asked = pool.submit(_summed_up, system, theirs_by)
         ours = sides.digests(engine, OMS, Recipe(hashing, buckets, rules.head, rules.line))
         theirs = asked.result()
     return (ours, theirs) if ours is not None and theirs is not None else None
@@ -130,7 +131,7 @@ def _where_digests_differ(
 def _by_rows(
     engine: Engine, system: System, rules: SystemRules, coverage: Coverage, chosen: Chosen
 ) -> Iterator[Difference]:
-    our, their = _Counted(oms_facts(engine, chosen)), _Counted(system.facts(chosen))
+    our, their = _Counted(oms_facts(engine, chosen)), _Counted(_shown(system, chosen))
     with closing(our.read()) as ours, closing(their.read()) as theirs:
         yield from (each for each in compare(*_begun(ours, theirs), rules) if each is not None)
     coverage.oms_orders += our.orders
@@ -145,6 +146,24 @@ def _begun(
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(list, islice(theirs, 1))
         return chain(list(islice(ours, 1)), ours), chain(first.result(), theirs)
+
+
+def _summed_up(system: System, recipe: Recipe) -> Digests | None:
+    with _blamed():
+        return system.digests(recipe)
+
+
+def _shown(system: System, chosen: Chosen) -> Iterator[OrderFacts]:
+    with _blamed():
+        yield from system.facts(chosen)
+
+
+@contextmanager
+def _blamed() -> Iterator[None]:
+    try:
+        yield
+    except DependencyDown as error:
+        raise SystemUnread(str(error)) from error
 
 
 @dataclass
