@@ -32,12 +32,14 @@ from hub.reconcile.report.model import (
     RunFacts,
     Verdict,
 )
+from hub.reconcile.report.worth import amounts
 from hub.reconcile.runs import Run
 
 MOST_TODO = 10
 TREND_DAYS = 7
 
 _EXPIRING = timedelta(days=7)
+_AGES = ("nights_1", "nights_2_3", "nights_4_7", "nights_over_7")
 
 
 def build(connection: Connection, run: Run, tz: str) -> Report:
@@ -46,7 +48,7 @@ def build(connection: Connection, run: Run, tz: str) -> Report:
     before = next(iter(runs.latest(connection, before=run.id, scope=run.terms.scope)), None)
     due = tickets.due(connection)
     rows = store.of_run(connection, run, State)
-    found = [_finding(row, due.get(row["key"]), before) for row in rows]
+    found = [finding_of(row, due.get(row["key"]), is_new=_is_new(row, before)) for row in rows]
     living = [each for each in found if each.state in store.LIVING]
     return Report(
         run=_facts(run, tz),
@@ -54,7 +56,7 @@ def build(connection: Connection, run: Run, tz: str) -> Report:
         todo=[each.key for each in living if each.needs_person][:MOST_TODO],
         coverage=[Coverage.model_validate(each, strict=False) for each in run.summary["systems"].values()],
         matrix=_matrix(connection, run, found, before),
-        ages=_ages(living),
+        ages=ages(each for each in living if each.needs_person),
         findings=living,
         healed=[each for each in found if each.state == State.HEALED.value],
         quality=_quality(run, living),
@@ -80,13 +82,12 @@ def verdict(run: Run, found: Iterable[Finding], before: Run | None) -> Verdict:
     )
 
 
-def amounts(found: Iterable[Finding]) -> list[Amount]:
-    """What the orders of findings are worth, each order once, by currency."""
-    worth = {(each.amount.currency, each.order_no): each.amount.fen for each in found}
-    sums: Counter[str] = Counter()
-    for (currency, _), fen in worth.items():
-        sums[currency] += fen
-    return [Amount(currency=currency, fen=fen) for currency, fen in sorted(sums.items())]
+def ages(found: Iterable[Finding]) -> list[Age]:
+    """Findings of each owner by how many nights they have been open."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for each in found:
+        counts[each.owner][_age(each.nights)] += 1
+    return [Age(owner=owner, **{name: by_age[name] for name in _AGES}) for owner, by_age in sorted(counts.items())]
 
 
 def digest_of(report: Report) -> str:
@@ -112,7 +113,8 @@ def _facts(run: Run, tz: str) -> RunFacts:
     )
 
 
-def _finding(row: Row, ticket: Row | None, before: Run | None) -> Finding:
+def finding_of(row: Row, ticket: Row | None, *, is_new: bool) -> Finding:
+    """A finding as it is kept, with its open ticket where there is one."""
     facts = json.loads(row["facts"])
     return Finding(
         key=row["key"],
@@ -135,13 +137,17 @@ def _finding(row: Row, ticket: Row | None, before: Run | None) -> Finding:
         first_seen=row["first_seen_at"],
         last_seen=row["last_seen_at"],
         nights=row["nights"],
-        is_new=row["state"] in store.LIVING and (before is None or row["first_run"] > before.id),
+        is_new=is_new,
         heals=row["heals"],
         needs_person=row["person"],
         due_at=ticket["due_at"] if ticket else None,
         note=row["note"],
         accepted=_acceptance(row),
     )
+
+
+def _is_new(row: Row, before: Run | None) -> bool:
+    return row["state"] in store.LIVING and (before is None or row["first_run"] > before.id)
 
 
 def _acceptance(row: Row) -> Acceptance | None:
@@ -200,17 +206,6 @@ def counts_of(cells: Iterable[Cell]) -> dict[str, dict[str, int]]:
     for cell in cells:
         counts[cell.system][cell.kind] = cell.orders
     return dict(counts)
-
-
-def _ages(living: Iterable[Finding]) -> list[Age]:
-    ages: dict[str, Counter[str]] = defaultdict(Counter)
-    for each in living:
-        if each.needs_person:
-            ages[each.owner][_age(each.nights)] += 1
-    return [Age(owner=owner, **{name: counts[name] for name in _AGES}) for owner, counts in sorted(ages.items())]
-
-
-_AGES = ("nights_1", "nights_2_3", "nights_4_7", "nights_over_7")
 
 
 def _age(nights: int) -> str:
