@@ -20,6 +20,7 @@ from hub.cli import (
     drill,
     findings,
     maintenance,
+    month,
     nightly,
     notify,
     orders,
@@ -42,7 +43,8 @@ app = typer.Typer(
     add_completion=True,
 )
 
-reconcile.app.registered_commands += nightly.app.registered_commands + findings.app.registered_commands
+for more in (nightly, month, findings):
+    reconcile.app.registered_commands += more.app.registered_commands
 for group in (
     orders,
     parked,

@@ -27,7 +27,7 @@ from hub.reconcile.report.model import Report
 from hub.reconcile.report.verdict import sentence
 from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import Locale
-from hub.reconcile.runs import Run, State, Terms
+from hub.reconcile.runs import EVERYTHING, Run, State, Terms
 
 app = typer.Typer()
 
@@ -35,7 +35,6 @@ DIFFERENCES = 3
 TRY_AGAIN_SECONDS = 600
 LONGEST_NAP_SECONDS = 30
 TELL_SECONDS = 20
-EVERYTHING = "everything"
 
 _COLUMNS = ("id", "day", "state", "compared", "orders", "people", "healing", "started_at")
 _log = logs.get("reconcile")

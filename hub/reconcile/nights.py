@@ -1,11 +1,15 @@
-"""When the comparison is due, and which business day it reports on. Pure; moments are aware, days a zone's."""
+"""When the comparison is due, and which business day or month it reports on. Pure; moments are aware, days a zone's."""
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+from hub.errors import BadInput
 
 DAY_ENDS_AT = time(6)
 """A run before six in the morning reports on the day before."""
@@ -19,6 +23,34 @@ class Try:
 
     whole: bool
     ended_at: datetime
+
+
+@dataclass(frozen=True)
+class Span:
+    """A month of business days, and the moments between which it lies. `over` is whether all its days have ended."""
+
+    days: tuple[str, ...]
+    start: datetime
+    end: datetime
+    over: bool
+
+    def has(self, moment: datetime | None) -> bool:
+        """Whether the moment lies in the month."""
+        return moment is not None and self.start <= moment < self.end
+
+
+def month_span(given: str, moment: datetime, tz: str) -> Span:
+    """The month that is written as 2026-10; BadInput where it is none, or lies ahead of this moment."""
+    present = business_day(moment, tz)[: len("2026-10")]
+    try:
+        first = date.fromisoformat(f"{given}-01" if re.fullmatch(r"\d{4}-\d\d", given, re.ASCII) else "")
+    except ValueError as error:
+        raise BadInput(f"MONTH: {given[:40]!r} is no month; write one such as 2026-10") from error
+    if given > present:
+        raise BadInput(f"MONTH: {given} lies ahead; the present month is {present}")
+    days = [first + timedelta(days=after) for after in range(monthrange(first.year, first.month)[1])]
+    start, end = (datetime.combine(day, DAY_ENDS_AT, ZoneInfo(tz)) for day in (first, days[-1] + timedelta(days=1)))
+    return Span(tuple(map(str, days)), start, end, over=given < present)
 
 
 def business_day(moment: datetime, tz: str) -> str:

@@ -20,6 +20,8 @@ from hub.database import in_seconds, now
 from hub.errors import NotFound
 from hub.tables import reconcile_runs
 
+EVERYTHING = "everything"
+"""The scope of a run that leaves nothing out; reports look back at such runs only."""
 RESUMED_WITHIN_SECONDS = 12 * 3600
 
 

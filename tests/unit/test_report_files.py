@@ -14,7 +14,7 @@ from hub.errors import BadInput, DependencyDown, NotFound
 from hub.reconcile.report import files
 from hub.reconcile.report.json_schema import schema
 from hub.reconcile.report.model import Report
-from tests import reports
+from tests import months, reports
 from tests.pages import Page
 
 NAMES = [
@@ -26,6 +26,7 @@ NAMES = [
     "report.zh.xlsx",
     "summary.json",
 ]
+MONTH_NAMES = ["month.en.html", "month.en.xlsx", "month.json", "month.zh.html", "month.zh.xlsx"]
 
 
 def of_day(day: str, number: int, report: Report | None = None) -> Report:
@@ -171,3 +172,29 @@ def test_a_filed_report_is_what_the_published_schema_says(tmp_path: Path) -> Non
     assert list(checker.iter_errors(document)) == []
     document["verdict"]["state"] = "fine"
     assert list(checker.iter_errors(document))
+
+
+def test_a_month_is_filed_beside_the_days_and_listed_with_links_that_lead_somewhere(tmp_path: Path) -> None:
+    place = files.file_month(months.make_month(), tmp_path)
+    assert place == tmp_path / "months" / "2026-11"
+    assert sorted(path.name for path in place.iterdir()) == MONTH_NAMES
+    before = contents(place)
+    (place / "left.txt").touch()
+    files.file_month(months.make_month(), tmp_path)
+    assert contents(place) == before
+    files.file_month(months.make_month().model_copy(update={"month": "2026-12"}), tmp_path)
+    page = Page((tmp_path / "index.html").read_text("utf-8"))
+    assert [text for text in page.texts if text.startswith("2026-")] == ["2026-12", "2026-11"]
+    links = [value for name, value in page.attributes if name == "href"]
+    assert len(links) == 10
+    assert all((tmp_path / link).is_file() for link in links)
+    assert page.unbalanced == []
+
+
+def test_months_stay_when_days_are_forgotten_and_filed(tmp_path: Path) -> None:
+    place = files.file_month(months.make_month(), tmp_path)
+    files.file(of_day("2026-11-22", 1), tmp_path)
+    files.forget(tmp_path, 1, date(2028, 1, 1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "months"]
+    assert place.is_dir()
+    assert "months/2026-11/month.zh.html" in (tmp_path / "index.html").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Reports in a folder: one folder a day and run, and an index of all of them.
+"""Reports in a folder: one folder a day and run, one a month, and an index of all of them.
 
 A report is there whole or not at all: it is written beside its place and moved there by one rename.
 """
@@ -12,22 +12,37 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
+from hub import clock
 from hub.errors import BadInput, DependencyDown, NotFound
-from hub.reconcile.report import html, index, table, xlsx
+from hub.reconcile.report import html, index, month, table, xlsx
 from hub.reconcile.report.model import Report
+from hub.reconcile.report.month import Month
 from hub.reconcile.report.wording import LOCALES
 
 REPORT = "report.json"
 SUMMARY = "summary.json"
 INDEX = "index.html"
+MONTHS = "months"
+MONTH = "month.json"
 _GONE = ".gone"
-_DAY = "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9]"
+_MONTH = "[0-9]" * 4 + "-[0-9][0-9]"
+_DAY = f"{_MONTH}-[0-9][0-9]"
 
 
 def file(report: Report, folder: Path) -> Path:
     """Write the report in every form and bring the index up to date. The same run filed again takes the old place."""
     contents = _contents(report)
     place = folder / report.run.day / f"run-{report.run.id}"
+    with _writing(folder):
+        _replace(place, contents)
+        _write_index(folder)
+    return place
+
+
+def file_month(pack: Month, folder: Path) -> Path:
+    """Write the pack of a month in every form; one that was filed before makes room. Months are never forgotten."""
+    contents = _contents_of_month(pack)
+    place = folder / MONTHS / pack.month
     with _writing(folder):
         _replace(place, contents)
         _write_index(folder)
@@ -74,6 +89,14 @@ def _contents(report: Report) -> dict[str, bytes]:
     return made
 
 
+def _contents_of_month(pack: Month) -> dict[str, bytes]:
+    made = {MONTH: (pack.model_dump_json(indent=1) + "\n").encode()}
+    for locale in LOCALES:
+        made[f"month.{locale}.html"] = month.render_html(pack, locale).encode()
+        made[f"month.{locale}.xlsx"] = month.render_xlsx(pack, locale)
+    return made
+
+
 def _replace(place: Path, contents: dict[str, bytes]) -> None:
     new, old = (place.with_name(f".{place.name}.{state}") for state in ("new", "old"))
     _clear(new, old)
@@ -97,8 +120,10 @@ def _clear(*leftovers: Path) -> None:
 def _write_index(folder: Path) -> None:
     found = sorted(folder.glob(f"{_DAY}/run-*/{REPORT}"))
     told = [(path.parent.relative_to(folder), _summary(path.parent)) for path in found]
-    beside = folder / f".{INDEX}.new"
-    _write(beside, index.render([(place, summary) for place, summary in told if summary]).encode())
+    months = [path.parent.relative_to(folder) for path in folder.glob(f"{MONTHS}/{_MONTH}/{MONTH}")]
+    # A name of its own: a run and a month may be filed at the same moment.
+    beside = folder / f".{INDEX}.{clock.uuid7()}"
+    _write(beside, index.render([(place, summary) for place, summary in told if summary], months).encode())
     beside.replace(folder / INDEX)
 
 

@@ -1,4 +1,4 @@
-"""The list of all reports in a folder, as one page in both languages."""
+"""The list of all reports and monthly packs in a folder, as one page in both languages."""
 
 from __future__ import annotations
 
@@ -48,12 +48,18 @@ def summary(report: Report) -> Summary:
     )
 
 
-def render(filed: Sequence[tuple[PurePath, Summary]]) -> str:
-    """The page, newest day first, of one day the newest run first. Links are relative to the folder."""
+def render(filed: Sequence[tuple[PurePath, Summary]], months: Sequence[PurePath] = ()) -> str:
+    """The page: months and days, the newest first, of one day its last run first. Links are relative to the folder."""
     ordered = sorted(filed, key=lambda each: (each[1].day, each[1].id), reverse=True)
     voices = {each.tz: {locale: Voice(locale, each.tz) for locale in LOCALES} for _, each in ordered}
     return (
         html.environment()
         .get_template("index.html")
-        .render(**html.helpers(Voice("zh", "UTC")), english=Voice("en", "UTC"), filed=ordered, voices=voices)
+        .render(
+            **html.helpers(Voice("zh", "UTC")),
+            english=Voice("en", "UTC"),
+            filed=ordered,
+            voices=voices,
+            months=sorted(months, reverse=True),
+        )
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
@@ -15,6 +15,7 @@ from hub.reconcile.report.telling import problem
 from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import Locale
 from hub.reconcile.report.workbook import Column, Sheet, Value, pack
+from hub.reconcile.report.worth import amounts
 from hub.reconcile.report.xlsx import finding_sheet
 from hub.schemas.order import Strict
 
@@ -27,7 +28,7 @@ _CAUSES = (
     "month.cause_found",
     "month.cause_settled",
     "month.cause_open",
-    "col.amount",
+    "month.found_amount",
     "month.hours_unit",
 )
 _SETTLING = ("col.what", "month.cause_settled", "month.hours_unit")
@@ -47,7 +48,10 @@ class DayOfMonth(Strict):
 
 
 class CauseOfMonth(Strict):
-    """One cause: findings first seen in the month, how many of all are settled or open at its end."""
+    """One cause: findings first seen in the month and what they are worth; how many were settled, how many are open.
+
+    What was found before the month counts where it was settled in it or is open at its end.
+    """
 
     cause: Cause
     found: Count
@@ -66,7 +70,7 @@ class Settling(Strict):
 
 
 class Offender(Strict):
-    """A system or channel by what it brought."""
+    """A system or channel by what was first seen in the month."""
 
     name: str
     found: Count
@@ -80,7 +84,7 @@ class Month(Strict):
     month: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]
     tz: str
     made_at: AwareDatetime
-    days: Annotated[list[DayOfMonth], Field(description="every day of the month up to the last one with a run")]
+    days: Annotated[list[DayOfMonth], Field(description="every day, of the present month up to the last run")]
     causes: Annotated[list[CauseOfMonth], Field(description="most findings first")]
     by_owner: list[Settling]
     by_system: list[Settling]
@@ -134,16 +138,8 @@ def sentence(voice: Voice, month: Month) -> str:
         clean=voice.count(sum(day.state == "clean" for day in ran)),
         incomplete=voice.count(sum(day.state == "incomplete" for day in ran)),
         open=voice.count(len(month.open_at_end)),
-        amounts=voice.amounts(summed(month.open_at_end)),
+        amounts=voice.amounts(amounts(month.open_at_end)),
     )
-
-
-def summed(findings: Sequence[Finding]) -> list[Amount]:
-    """What findings are worth, by currency."""
-    sums: dict[str, int] = {}
-    for finding in findings:
-        sums[finding.amount.currency] = sums.get(finding.amount.currency, 0) + finding.amount.fen
-    return [Amount(currency=currency, fen=fen) for currency, fen in sums.items()]
 
 
 def _hours(voice: Voice, hours: Hours) -> str:
@@ -175,13 +171,16 @@ def _day(voice: Voice, day: DayOfMonth) -> list[Value]:
     # A day without a run has no zeros.
     if day.state is None:
         return [day.day, voice.say("month.no_run")]
-    amounts = day.amounts[0] if len(day.amounts) == 1 else voice.amounts(day.amounts)
-    return [day.day, voice.name("light", day.state), day.orders, amounts, day.people, day.healed]
+    return [day.day, voice.name("light", day.state), day.orders, _sum(voice, day.amounts), day.people, day.healed]
 
 
 def _cause(voice: Voice, each: CauseOfMonth) -> list[Value]:
-    amounts = each.amounts[0] if len(each.amounts) == 1 else voice.amounts(each.amounts)
-    return [voice.name("cause", each.cause), each.found, each.settled, each.open, amounts, _one_decimal(each.hours)]
+    counts = (each.found, each.settled, each.open)
+    return [voice.name("cause", each.cause), *counts, _sum(voice, each.amounts), _one_decimal(each.hours)]
+
+
+def _sum(voice: Voice, worth: list[Amount]) -> Value:
+    return worth[0] if len(worth) == 1 else voice.amounts(worth)
 
 
 def _settling(voice: Voice, month: Month) -> Iterator[list[Value]]:
