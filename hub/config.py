@@ -124,6 +124,8 @@ class Settings(BaseSettings):
             raise ValueError("HUB_API__ANSWER_SECONDS must be longer than HUB_DB__LOCK_SECONDS")
         if self.retention.requests_days < self.retention.archive_days:
             raise ValueError("HUB_RETENTION__REQUESTS_DAYS must not be shorter than HUB_RETENTION__ARCHIVE_DAYS")
+        if self.retention.findings_days < self.reconcile.reports_days:
+            raise ValueError("HUB_RETENTION__FINDINGS_DAYS must not be shorter than HUB_RECONCILE__REPORTS_DAYS")
         for name in SYSTEMS:
             self._check_consumer(name, self.consumer_of(name))
         return self

@@ -116,6 +116,10 @@ class Retention(Group):
         int, Field(ge=1, description="answers to request ids; a later repeat is a new request")
     ] = 30
     dead_letters_days: Annotated[int, Field(ge=1, description="dead letters that are settled")] = 180
+    notices_days: Annotated[int, Field(ge=1, description="notices to robots that were sent or given up")] = 90
+    findings_days: Annotated[
+        int, Field(ge=1, description="differences that have ended, with their tickets, and runs of the comparison")
+    ] = 400
     ahead_days: Annotated[int, Field(ge=1, le=60, description="day partitions made ahead (PostgreSQL)")] = 7
     batch: Annotated[int, Field(ge=1, le=100_000, description="rows deleted in one transaction")] = 5000
 

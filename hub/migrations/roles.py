@@ -60,6 +60,10 @@ _RIGHTS_ON: dict[tuple[str, str], str] = {
     ("maintenance", "dead_letters"): _TAKE_AWAY,
     ("maintenance", "bulk_runs"): _TAKE_AWAY,
     ("maintenance", "bulk_items"): _TAKE_AWAY,
+    ("maintenance", "notices"): _TAKE_AWAY,
+    ("maintenance", "findings"): _TAKE_AWAY,
+    ("maintenance", "tickets"): _TAKE_AWAY,
+    ("maintenance", "reconcile_runs"): _TAKE_AWAY,
     # A bulk run and a run of maintenance have a lease each.
     ("maintenance", "leases"): _CHANGE,
     ("operator", "leases"): _CHANGE,

@@ -1,7 +1,8 @@
 """Retention: records leave after their days, by whole partitions on PostgreSQL, else in small batches.
 
-Orders, their histories, the audit and the ledger stay for ever. Safe beside live traffic and beside itself: dropping a
-partition waits for its lock only for a moment and is tried again at the next run.
+Orders, their histories, the audit and the ledger stay for ever, and so does whatever has not come to its end. Safe
+beside live traffic and beside itself: dropping a partition waits for its lock only for a moment and is tried again at
+the next run.
 """
 
 from __future__ import annotations
@@ -37,11 +38,25 @@ from hub.errors import Refused
 from hub.migrations import partitions
 from hub.oms import leases
 from hub.oms.leases import Lease
-from hub.tables import PARTITIONED, bulk_items, bulk_runs, dead_letters, journal, outbox_archive, requests
+from hub.tables import (
+    PARTITIONED,
+    bulk_items,
+    bulk_runs,
+    dead_letters,
+    findings,
+    journal,
+    notices,
+    outbox_archive,
+    reconcile_runs,
+    requests,
+    tickets,
+)
 
 LEASE = "maintenance"
 LEASE_SECONDS = 60.0
 FINISHED_RUNS_DAYS = 90
+
+_TOLD = ("sent", "spared", "failed")
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,7 @@ class _Rule:
     table: Table
     moment: Column[datetime]
     days: int
+    only: ColumnElement[bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,12 @@ def _rules(retention: groups.Retention) -> Iterator[_Rule]:
     yield _Rule(requests, requests.c.recorded_at, retention.requests_days)
     yield _Rule(dead_letters, dead_letters.c.settled_at, retention.dead_letters_days)
     yield _Rule(bulk_runs, bulk_runs.c.changed_at, FINISHED_RUNS_DAYS)
+    # Of a notice that is told or given up it is the moment of its last change.
+    yield _Rule(notices, notices.c.due_at, retention.notices_days, notices.c.state.in_(_TOLD))
+    # What has not ended has no such moment, and stays.
+    yield _Rule(findings, findings.c.closed_at, retention.findings_days)
+    yield _Rule(tickets, tickets.c.closed_at, retention.findings_days)
+    yield _Rule(reconcile_runs, reconcile_runs.c.finished_at, retention.findings_days)
 
 
 def _keep(work: _Work, rule: _Rule) -> Kept:
@@ -127,10 +149,14 @@ def _batches(work: _Work, deletion: Callable[[Connection, int], Delete]) -> Iter
 
 
 def _oldest(connection: Connection, size: int, rule: _Rule) -> Delete:
-    # Of a table that leaves by days only what is in no day's partition is deleted row by row.
-    name = partitions.rest(rule.table.name) if _by_days(connection, rule.table) else rule.table.name
-    moment = column(rule.moment.name, UtcTime())
-    return _some(connection, named(name, moment), moment < in_seconds(-rule.days * 86_400), size)
+    here: TableClause = rule.table
+    moment: ColumnElement[datetime] = rule.moment
+    if _by_days(connection, rule.table):
+        # Of a table that leaves by days only what is in no day's partition is deleted row by row.
+        moment = column(rule.moment.name, UtcTime())
+        here = named(partitions.rest(rule.table.name), moment)
+    old = moment < in_seconds(-rule.days * 86_400)
+    return _some(connection, here, old if rule.only is None else old & rule.only, size)
 
 
 def _orphans(connection: Connection, size: int) -> Delete:

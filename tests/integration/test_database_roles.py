@@ -62,8 +62,12 @@ MAY: dict[str, set[str]] = {
     "UPDATE findings SET note = note": {"reconcile", "operator"},
     "INSERT INTO tickets SELECT * FROM tickets LIMIT 0": {"reconcile", "operator"},
     "UPDATE notices SET state = state": {"reconcile", "operator"},
-    "SELECT * FROM reconcile_runs": {"reconcile", "operator", "reader"},
-    "DELETE FROM findings": set(),
+    "SELECT * FROM reconcile_runs": {"reconcile", "operator", "reader", "maintenance"},
+    "DELETE FROM findings": {"maintenance"},
+    "DELETE FROM tickets": {"maintenance"},
+    "DELETE FROM reconcile_runs": {"maintenance"},
+    "DELETE FROM notices": {"maintenance"},
+    "UPDATE notices SET due_at = due_at": {"reconcile", "operator"},
     "DROP TABLE journal": set(),
     "CREATE TABLE journal_today PARTITION OF journal FOR VALUES FROM ('2026-03-01') TO ('2026-03-02')": set(),
 }
@@ -72,6 +76,10 @@ OLD_ROWS = """
     INSERT INTO requests (channel, request_id, body_hash, recorded_at) VALUES ('jd', 'r-1', '', '2020-01-01');
     INSERT INTO journal (system, order_no, version, event_id, what, recorded_at)
     VALUES ('crm', 'SO-1', 1, 'event-1', 'wanted', '2020-01-01');
+    INSERT INTO findings (key, system, order_no, kind, cause, severity, owner, currency, amount, facts, state, person,
+                          first_run, last_run, first_seen_at, last_seen_at, last_day, nights, heals, closed_at)
+    VALUES ('F1', 'crm', 'SO-1', 'missing', 'parked', 'low', 'it', 'CNY', 1, '{}', 'closed', false,
+            1, 1, '2020-01-01', '2020-01-01', '2020-01-01', 1, 0, '2020-01-01');
 """
 
 
@@ -143,6 +151,10 @@ def test_the_maintenance_role_is_enough_for_retention_once_the_owner_has_made_th
         "requests": 1,
         "dead_letters": 0,
         "bulk_runs": 0,
+        "notices": 0,
+        "findings": 1,
+        "tickets": 0,
+        "reconcile_runs": 0,
     }
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -37,10 +37,14 @@ from hub.tables import (
     bulk_items,
     bulk_runs,
     dead_letters,
+    findings,
     journal,
+    notices,
     order_history,
     outbox_archive,
+    reconcile_runs,
     requests,
+    tickets,
 )
 from hub.tables import ledger as entries
 from hub.tables import orders as orders_table
@@ -127,6 +131,40 @@ def bulk_run_rows(engine: Engine, days: int, number: int) -> None:
             insert_rows(connection, bulk_items, items)
 
 
+def notice_rows(engine: Engine, days: int, number: int, states: Sequence[str] = ("sent", "failed", "spared")) -> None:
+    """Notices that came to their end so many days ago, announced the day before."""
+    row = {"channel": "wecom", "card": "{}", "due_at": ago(days), "recorded_at": ago(days + 1)}
+    named = [{"key": f"k-{days}-{each}", "state": states[each % len(states)]} for each in range(number)]
+    with writing(engine) as connection:
+        insert_rows(connection, notices, [row | each | {"attempt": 1} for each in named])
+
+
+def finding_rows(engine: Engine, days: int, number: int, state: str = "healed") -> None:
+    """Differences that ended so many days ago, or live since then."""
+    row = {"system": "crm", "kind": "missing", "cause": "parked", "severity": "low", "owner": "it", "facts": "{}"}
+    row |= {"currency": "CNY", "amount": 1, "state": state, "person": False, "first_run": 1, "last_run": 1, "heals": 0}
+    row |= {"first_seen_at": ago(999), "last_seen_at": ago(days), "last_day": "2026-01-01", "nights": 1}
+    row |= {"closed_at": ago(days) if state in ("healed", "closed") else None}
+    named = [{"key": f"{state}-{days}-{each}", "order_no": f"SO-{days}-{each}"} for each in range(number)]
+    with writing(engine) as connection:
+        insert_rows(connection, findings, [row | each for each in named])
+
+
+def ticket_rows(engine: Engine, days: int, number: int) -> None:
+    """Tickets that were closed so many days ago."""
+    row = {"finding": "F", "severity": "low", "owner": "it", "due_at": ago(999), "opened_at": ago(999)}
+    with writing(engine) as connection:
+        insert_rows(connection, tickets, [row | {"closed_at": ago(days), "closed_for": "healed"}] * number)
+
+
+def night_rows(engine: Engine, days: int, number: int) -> None:
+    """Runs of the comparison that ended so many days ago."""
+    row = {"day": "2026-01-01", "scope": "everything", "heal": "on", "rules": "1", "actor": "hub", "state": "finished"}
+    moments = {"cut": ago(days), "started_at": ago(days), "finished_at": ago(days)}
+    with writing(engine) as connection:
+        insert_rows(connection, reconcile_runs, [row | moments] * number)
+
+
 # For each table: its days, and how rows of any age are put there.
 TABLES: dict[str, tuple[Table, int, Put]] = {
     "journal": (journal, 90, journal_rows),
@@ -134,6 +172,10 @@ TABLES: dict[str, tuple[Table, int, Put]] = {
     "requests": (requests, 30, request_rows),
     "dead_letters": (dead_letters, 180, dead_letter_rows),
     "bulk_runs": (bulk_runs, 90, bulk_run_rows),
+    "notices": (notices, 90, notice_rows),
+    "findings": (findings, 400, finding_rows),
+    "tickets": (tickets, 400, ticket_rows),
+    "reconcile_runs": (reconcile_runs, 400, night_rows),
 }
 
 
@@ -161,6 +203,32 @@ class TestRows:
         bulk_run_rows(old, 89, 2)
         maintained(old)
         assert (count(old, bulk_runs), count(old, bulk_items)) == (2, 6)
+
+    @pytest.mark.parametrize("state", ["waiting", "held", "sending", "muted"])
+    def test_of_notices_that_were_not_told_stay(self, old: Engine, state: str) -> None:
+        notice_rows(old, 999, 2, [state])
+        assert kept_of(old, "notices").rows_deleted == 0
+
+    @pytest.mark.parametrize("state", ["open", "healing", "accepted"])
+    def test_of_differences_that_live_stay_with_their_tickets_however_old(self, old: Engine, state: str) -> None:
+        finding_rows(old, 999, 2, state)
+        ticket_rows(old, 999, 1)
+        with writing(old) as connection:
+            connection.execute(update(tickets).values(closed_at=None, closed_for=None))
+        assert (kept_of(old, "findings").rows_deleted, kept_of(old, "tickets").rows_deleted) == (0, 0)
+
+    def test_of_a_run_that_has_not_ended_stay(self, old: Engine) -> None:
+        night_rows(old, 999, 1)
+        with writing(old) as connection:
+            connection.execute(update(reconcile_runs).values(state="running", finished_at=None))
+        assert kept_of(old, "reconcile_runs").rows_deleted == 0
+
+    def test_stay_for_as_many_days_as_are_set(self, old: Engine) -> None:
+        notice_rows(old, 11, 1)
+        finding_rows(old, 500, 1)
+        chosen = RETENTION.model_copy(update={"notices_days": 10, "findings_days": 501})
+        kept = {each.table: each for each in maintenance.run(old, chosen, OPS, lambda _kept: None)}
+        assert (kept["notices"].rows_deleted, kept["findings"].rows_deleted, kept["tickets"].days) == (1, 0, 501)
 
     def test_that_nobody_has_settled_stay(self, old: Engine) -> None:
         dead_letter_rows(old, 999, 1)
@@ -205,7 +273,7 @@ class TestRequests:
 class TestDays:
     def test_of_today_and_ahead_are_made_once(self, old: Engine) -> None:
         first = {each.table: each.partitions_made for each in maintained(old)}
-        assert first == {"journal": 4, "outbox_archive": 4, "requests": 0, "dead_letters": 0, "bulk_runs": 0}
+        assert {table: made for table, made in first.items() if made} == {"journal": 4, "outbox_archive": 4}
         for table in PARTITIONED:
             assert days_of(old, table) == [named(table, today() + timedelta(days=each)) for each in range(4)]
         assert sum(each.partitions_made for each in maintained(old)) == 0
@@ -365,8 +433,8 @@ class TestRuns:
             refused.append(str(error.value))
 
         maintenance.run(old, RETENTION, OPS, second)
-        assert refused == ["another hub maintenance run is at work; nothing was done"] * 5
-        assert len(maintained(old)) == 5
+        assert refused == ["another hub maintenance run is at work; nothing was done"] * 9
+        assert len(maintained(old)) == 9
 
     def test_one_that_is_told_to_stop_ends_after_its_batch_and_the_next_goes_on(self, old: Engine) -> None:
         request_rows(old, 31, 350)
@@ -403,7 +471,8 @@ class TestRuns:
     def test_each_table_is_told_as_soon_as_it_is_done(self, old: Engine) -> None:
         told: list[Kept] = []
         assert maintenance.run(old, RETENTION, OPS, told.append) == told
-        assert [each.table for each in told] == ["outbox_archive", "journal", "requests", "dead_letters", "bulk_runs"]
+        first = ["outbox_archive", "journal", "requests", "dead_letters", "bulk_runs"]
+        assert [each.table for each in told] == [*first, "notices", "findings", "tickets", "reconcile_runs"]
 
 
 @only_postgres

@@ -63,6 +63,8 @@ WRONG = [
     ("HUB_CONSUMERS__ERP__POLL_SECONDS", "nan", "finite number"),
     ("HUB_CONSUMERS__KINGDEE__RATE_PER_SECOND", "-2", "greater than 0"),
     ("HUB_RETENTION__ARCHIVE_DAYS", "0", "greater than or equal to 1"),
+    ("HUB_RETENTION__NOTICES_DAYS", "0", "greater than or equal to 1"),
+    ("HUB_RETENTION__FINDINGS_DAYS", "ever", "valid integer"),
     ("HUB_CRASH_AT", "relay.nowhere", "is no crash point; name one of orders.written, relay.claimed"),
     ("HUB_CRASH_AT", "relay.claimed:often", "is no crash point"),
     ("HUB_CRASH_AT", "relay.claimed:-1", "is no crash point"),
@@ -116,6 +118,8 @@ CONTRADICTIONS = [
     ({"API__ANSWER_SECONDS": "10"}, "API__ANSWER_SECONDS must be longer than", "DB__LOCK_SECONDS"),
     ({"RETENTION__REQUESTS_DAYS": "29"}, "RETENTION__REQUESTS_DAYS must not be shorter", "RETENTION__ARCHIVE_DAYS"),
     ({"RETENTION__ARCHIVE_DAYS": "31"}, "RETENTION__REQUESTS_DAYS must not be shorter", "RETENTION__ARCHIVE_DAYS"),
+    ({"RETENTION__FINDINGS_DAYS": "399"}, "RETENTION__FINDINGS_DAYS must not be", "RECONCILE__REPORTS_DAYS"),
+    ({"RECONCILE__REPORTS_DAYS": "401"}, "RETENTION__FINDINGS_DAYS must not be shorter", "RECONCILE__REPORTS_DAYS"),
     ({"BUS__PREFETCH": "499"}, "BUS__PREFETCH must not be smaller than", "CONSUMER__RECEIVE_BATCH"),
     ({"CONSUMER__RECEIVE_BATCH": "1001"}, "BUS__PREFETCH must not be smaller than", "CONSUMER__RECEIVE_BATCH"),
     ({"CONSUMERS__WMS__RECEIVE_BATCH": "1001"}, "BUS__PREFETCH must not be", "CONSUMERS__WMS__RECEIVE_BATCH"),
@@ -147,6 +151,7 @@ COMPATIBLE = [
     {"RELAY__POLL_SECONDS": "19.9"},
     {"RETENTION__REQUESTS_DAYS": "10", "RETENTION__ARCHIVE_DAYS": "10"},
     {"BUS__ACK_SECONDS": "80.1"},
+    {"RETENTION__FINDINGS_DAYS": "30", "RECONCILE__REPORTS_DAYS": "30"},
     {"API__ANSWER_SECONDS": "2.1", "DB__LOCK_SECONDS": "2"},
 ]
 
