@@ -18,10 +18,9 @@ from hub.reconcile import runs
 from hub.reconcile.causes import Cause, Severity
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import LIVING
-from hub.reconcile.runs import State
+from hub.reconcile.runs import EVERYTHING, State
 from hub.tables import findings, reconcile_runs, tickets
 
-EVERYTHING = "everything"
 DEFAULT_CURRENCY = "CNY"
 
 _log = logs.get("reconcile")
