@@ -39,6 +39,7 @@ from hub.oms import leases, orders, snapshots
 from hub.operations.maintenance import LEASE
 from hub.schemas.registry import encode
 from tests.builders import make_new_order, make_receiver
+from tests.commands import documented, name_of, typed
 from tests.nodes.processes import wait_until
 from tests.plain_system import PlainSystem, settle, working
 from tests.running import PATIENCE_SECONDS, Machine
@@ -647,10 +648,8 @@ class TestThePages:
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
     def test_show_only_commands_that_can_be_typed(self, page: Path) -> None:
         for line in documented(page):
-            words = shlex.split(line)[1:]
-            command, rest = found(words)
-            command.make_context(line, list(rest))
-            assert CliRunner().invoke(app, [*name_of(words).split(), "--help"]).exit_code == 0
+            typed(line)
+            assert CliRunner().invoke(app, [*name_of(shlex.split(line)[1:]).split(), "--help"]).exit_code == 0
 
     def test_show_only_commands_that_are_run_here(self) -> None:
         run = {name_of(line.split()) for line in (*LOOKING, *ACTING, *BAD, "maintenance run", *ELSEWHERE)}
@@ -718,25 +717,3 @@ def every_command() -> Iterator[tuple[tuple[str, ...], click.Command]]:
         words, command = waiting.pop()
         yield words, command
         waiting += [((*words, name), each) for name, each in getattr(command, "commands", {}).items()]
-
-
-def documented(page: Path) -> Iterator[str]:
-    """The commands in the fenced blocks of a page, without their comments."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    for line in "\n".join(blocks).splitlines():
-        if line.startswith("hub "):
-            yield " ".join(shlex.join(shlex.split(line, comments=True)).split())
-
-
-def found(words: list[str]) -> tuple[click.Command, list[str]]:
-    """The command that some words call, and the words that are left for it."""
-    command: Any = typer.main.get_command(app)
-    rest = list(words)
-    while hasattr(command, "commands") and rest:
-        command = command.commands[rest.pop(0)]
-    return command, rest
-
-
-def name_of(words: list[str]) -> str:
-    _, rest = found(words)
-    return " ".join(words[: len(words) - len(rest)])
