@@ -1,7 +1,8 @@
 """Every table of the hub's own database: who writes it, what one row is. No behaviour.
 
 `info["writer"]` names the one part that may change a table; database roles are made from it. The outbox itself stands
-between two: the OMS adds, the relay takes away. Tables that `PARTITIONED` names leave by whole days on PostgreSQL.
+between two: the OMS adds, the relay takes away. Tables that `PARTITIONED` names leave by whole days on PostgreSQL. What
+the comparison finds at night is in `night_tables`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    MetaData,
     SmallInteger,
     String,
     Table,
@@ -25,21 +25,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from hub.columns import SERIAL, metadata, order_no, written_at
 from hub.database import UtcTime, now
 from hub.schemas import lifecycle
 from hub.schemas.order import Status
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-    }
-)
-
-_Serial = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _quoted(words: list[str]) -> str:
@@ -51,19 +40,10 @@ STEP_CHECK = "from_status || '>' || change || '>' || to_status IN ({})".format(
     _quoted([">".join(step) for step in lifecycle.steps()])
 )
 
-
-def _order_no(**options: Any) -> Column[str]:
-    return Column("order_no", String(64), **options)
-
-
-def _written_at(name: str = "recorded_at") -> Column[Any]:
-    return Column(name, UtcTime, nullable=False, default=now())
-
-
 orders = Table(
     "orders",
     metadata,
-    _order_no(primary_key=True),
+    order_no(primary_key=True),
     Column("channel", String(32), nullable=False),
     Column("shop", String(32), nullable=False),
     Column("channel_order_no", String(64), nullable=False),
@@ -78,7 +58,7 @@ orders = Table(
     Column("note", Text),
     Column("placed_at", UtcTime, nullable=False),
     Column("changed_at", UtcTime, nullable=False),
-    _written_at(),
+    written_at(),
     UniqueConstraint("channel", "shop", "channel_order_no"),
     CheckConstraint(STATUS_CHECK, name="status"),
     CheckConstraint("version >= 1", name="version"),
@@ -88,7 +68,7 @@ orders = Table(
 order_lines = Table(
     "order_lines",
     metadata,
-    _order_no(primary_key=True),
+    order_no(primary_key=True),
     Column("line_no", Integer, primary_key=True),
     Column("sku", String(64), nullable=False),
     Column("name", String(256), nullable=False),
@@ -101,7 +81,7 @@ order_lines = Table(
 order_history = Table(
     "order_history",
     metadata,
-    _order_no(primary_key=True),
+    order_no(primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("change", String(24), nullable=False),
     Column("from_status", String(24), nullable=False),
@@ -111,7 +91,7 @@ order_history = Table(
     Column("reason", Text),
     Column("request_id", String(128)),
     Column("occurred_at", UtcTime, nullable=False),
-    _written_at(),
+    written_at(),
     # Over this row and the hash of the version before it.
     Column("hash", String(64), nullable=False),
     CheckConstraint(STEP_CHECK, name="step"),
@@ -126,7 +106,7 @@ requests = Table(
     Column("request_id", String(128), primary_key=True),
     Column("body_hash", String(64), nullable=False),
     Column("answer", Text),
-    _written_at(),
+    written_at(),
     Index("ix_requests_recorded", "recorded_at", postgresql_using="brin"),
     info={"writer": "oms"},
 )
@@ -138,7 +118,7 @@ tokens = Table(
     Column("role", String(24), nullable=False),
     Column("channel", String(32), nullable=False),
     Column("token_hash", String(64), nullable=False, unique=True),
-    _written_at(),
+    written_at(),
     Column("revoked_at", UtcTime),
     info={"writer": "oms"},
 )
@@ -147,7 +127,7 @@ tokens = Table(
 def _event_columns() -> list[Column[Any]]:
     return [
         Column("event_id", String(64), nullable=False),
-        _order_no(nullable=False),
+        order_no(nullable=False),
         Column("version", Integer, nullable=False),
         Column("slot", SmallInteger, nullable=False),
         Column("type", String(128), nullable=False),
@@ -161,9 +141,9 @@ def _event_columns() -> list[Column[Any]]:
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", _Serial, Identity(always=False), primary_key=True),
+    Column("id", SERIAL, Identity(always=False), primary_key=True),
     *_event_columns(),
-    _written_at(),
+    written_at(),
     Column("held_until", UtcTime),
     Column("held_for", Text),
     UniqueConstraint("order_no", "version"),
@@ -176,7 +156,7 @@ outbox = Table(
 outbox_archive = Table(
     "outbox_archive",
     metadata,
-    Column("id", _Serial, primary_key=True, autoincrement=False),
+    Column("id", SERIAL, primary_key=True, autoincrement=False),
     *_event_columns(),
     Column("recorded_at", UtcTime, nullable=False),
     Column("published_at", UtcTime, primary_key=True, default=now()),
@@ -199,7 +179,7 @@ ledger = Table(
     "ledger",
     metadata,
     Column("system", String(32), primary_key=True),
-    _order_no(primary_key=True),
+    order_no(primary_key=True),
     Column("wanted_version", Integer, nullable=False),
     Column("wanted_event_id", String(64), nullable=False),
     # There while the system is to be brought to it, and only then: the row of an order stays for ever.
@@ -256,7 +236,7 @@ breakers = Table(
     Column("until", UtcTime),
     Column("tokens", Float, nullable=False),
     Column("filled_at", UtcTime, nullable=False),
-    _written_at("changed_at"),
+    written_at("changed_at"),
     # The claim whose order is on its way as a probe.
     Column("probe", String(128)),
     info={"writer": "consumer"},
@@ -266,11 +246,11 @@ journal = Table(
     "journal",
     metadata,
     Column("system", String(32), nullable=False),
-    _order_no(nullable=False),
+    order_no(nullable=False),
     Column("version", Integer, nullable=False),
     Column("event_id", String(64), nullable=False),
     Column("what", String(16), nullable=False),
-    _written_at(),
+    written_at(),
     Index("ix_journal_order", "order_no", "system"),
     info={"writer": "consumer"},
     postgresql_partition_by="RANGE (recorded_at)",
@@ -281,7 +261,7 @@ PARTITIONED = {"journal": "recorded_at", "outbox_archive": "published_at"}
 dead_letters = Table(
     "dead_letters",
     metadata,
-    Column("id", _Serial, Identity(always=False), primary_key=True),
+    Column("id", SERIAL, Identity(always=False), primary_key=True),
     Column("queue", String(64), nullable=False),
     Column("message_id", String(128)),
     Column("routing_key", String(255), nullable=False),
@@ -290,7 +270,7 @@ dead_letters = Table(
     Column("body_hash", String(64), nullable=False),
     Column("reason", String(32), nullable=False),
     Column("detail", Text, nullable=False),
-    _written_at(),
+    written_at(),
     Column("seen", Integer, nullable=False, default=1),
     Column("state", String(16), nullable=False, default="open"),
     Column("settled_at", UtcTime),
@@ -303,7 +283,7 @@ dead_letters = Table(
 bulk_runs = Table(
     "bulk_runs",
     metadata,
-    Column("id", _Serial, Identity(always=False), primary_key=True),
+    Column("id", SERIAL, Identity(always=False), primary_key=True),
     Column("verb", String(16), nullable=False),
     Column("system", String(32), nullable=False),
     Column("filter", Text, nullable=False),
@@ -312,8 +292,8 @@ bulk_runs = Table(
     Column("orders", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("said", Text),
-    _written_at(),
-    _written_at("changed_at"),
+    written_at(),
+    written_at("changed_at"),
     info={"writer": "operator"},
 )
 
@@ -322,7 +302,7 @@ bulk_items = Table(
     metadata,
     Column("run", BigInteger, primary_key=True),
     Column("position", Integer, primary_key=True),
-    _order_no(nullable=False),
+    order_no(nullable=False),
     Column("state", String(16), nullable=False, default="waiting"),
     Column("said", Text),
     info={"writer": "operator"},
@@ -351,105 +331,6 @@ seals = Table(
     Column("versions", BigInteger, nullable=False),
     Column("verbs", BigInteger, nullable=False),
     Column("digest", String(64), nullable=False),
-    _written_at(),
+    written_at(),
     info={"writer": "audit"},
-)
-
-reconcile_runs = Table(
-    "reconcile_runs",
-    metadata,
-    Column("id", _Serial, Identity(always=False), primary_key=True),
-    # The business day in HUB_TZ that the run reports on, as 2026-11-27.
-    Column("day", String(10), nullable=False),
-    Column("cut", UtcTime, nullable=False),
-    Column("scope", Text, nullable=False),
-    Column("heal", String(8), nullable=False),
-    Column("rules", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
-    # What each system came to, as `reconcile.runs` writes it; there once the run is over.
-    Column("summary", Text),
-    Column("actor", String(64), nullable=False),
-    Column("report", Text),
-    _written_at("started_at"),
-    Column("finished_at", UtcTime),
-    Index("ix_reconcile_runs_day", "day"),
-    info={"writer": "reconcile"},
-)
-
-findings = Table(
-    "findings",
-    metadata,
-    # Made of system, order and kind, and so the same on every night.
-    Column("key", String(16), primary_key=True),
-    Column("system", String(32), nullable=False),
-    _order_no(nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("cause", String(24), nullable=False),
-    Column("severity", String(8), nullable=False),
-    Column("owner", String(64), nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("amount", BigInteger, nullable=False),
-    # Fields that are apart and what proves the cause, as JSON.
-    Column("facts", Text, nullable=False),
-    Column("state", String(16), nullable=False),
-    # Whether somebody must act: it is neither on its way nor healing nor accepted.
-    Column("person", Boolean, nullable=False),
-    Column("first_run", BigInteger, nullable=False),
-    Column("last_run", BigInteger, nullable=False),
-    Column("first_seen_at", UtcTime, nullable=False),
-    Column("last_seen_at", UtcTime, nullable=False),
-    Column("last_day", String(10), nullable=False),
-    Column("nights", Integer, nullable=False, default=1),
-    Column("heals", Integer, nullable=False, default=0),
-    Column("healed_at", UtcTime),
-    Column("closed_at", UtcTime),
-    Column("note", Text),
-    Column("accepted_by", String(64)),
-    Column("accepted_for", Text),
-    Column("accepted_until", UtcTime),
-    UniqueConstraint("system", "order_no", "kind"),
-    Index("ix_findings_state", "state", "system"),
-    Index("ix_findings_order", "order_no"),
-    info={"writer": "reconcile"},
-)
-
-tickets = Table(
-    "tickets",
-    metadata,
-    Column("id", _Serial, Identity(always=False), primary_key=True),
-    Column("finding", String(16), nullable=False),
-    Column("severity", String(8), nullable=False),
-    Column("owner", String(64), nullable=False),
-    Column("due_at", UtcTime, nullable=False),
-    _written_at("opened_at"),
-    Column("closed_at", UtcTime),
-    Column("closed_for", String(16)),
-    info={"writer": "reconcile"},
-)
-
-# A finding has one ticket at a time.
-Index(
-    "uq_tickets_open",
-    tickets.c.finding,
-    unique=True,
-    postgresql_where=tickets.c.closed_at.is_(None),
-    sqlite_where=tickets.c.closed_at.is_(None),
-)
-
-notices = Table(
-    "notices",
-    metadata,
-    # What the notice is about: the same thing is told once on each channel.
-    Column("key", String(128), primary_key=True),
-    Column("channel", String(16), primary_key=True),
-    Column("card", Text, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("attempt", Integer, nullable=False, default=0),
-    Column("due_at", UtcTime, nullable=False),
-    Column("said", Text),
-    _written_at(),
-    # When it was last handed to the robot, whatever came of it.
-    Column("sent_at", UtcTime),
-    Index("ix_notices_due", "state", "due_at"),
-    info={"writer": "notify"},
 )

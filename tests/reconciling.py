@@ -15,6 +15,7 @@ from hub.consumers import parked
 from hub.consumers.outcome import Done, Park, ParkedReason
 from hub.consumers.system import Receipt
 from hub.database import Row, reading, writing
+from hub.night_tables import findings, tickets
 from hub.oms import orders, outbox
 from hub.oms.snapshots import snapshots
 from hub.reconcile import findings as store
@@ -26,7 +27,7 @@ from hub.reconcile.rules import FieldDifference
 from hub.reconcile.runs import Run, State, Terms
 from hub.schemas.facts import OrderFacts
 from hub.schemas.registry import decode, encode
-from hub.tables import findings, ledger, outbox_archive, tickets
+from hub.tables import ledger, outbox_archive
 from tests.builders import ORDER_NO, make_facts, make_new_order
 from tests.support import ADMIN, delivery_of
 

@@ -18,12 +18,12 @@ from hub import config, migrations
 from hub.bus.port import Delivery, Subscription
 from hub.bus.topology import Queue, Topology
 from hub.database import open_engine, reading, writing
+from hub.night_tables import metadata
 from hub.oms.orders import Act
 from hub.schemas.envelope import Event, routing_key
 from hub.schemas.lifecycle import Role
 from hub.schemas.order import Change, Order, Status
 from hub.schemas.registry import encode
-from hub.tables import metadata
 from tests.builders import make_event, make_order
 from tests.nodes.postgres import PostgresNode
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from sqlalchemy import Table
 
 from hub.migrations.partitions import rest
-from hub.tables import PARTITIONED, metadata
+from hub.night_tables import metadata
+from hub.tables import PARTITIONED
 
 _READ = "SELECT"
 _ADD = "SELECT, INSERT"

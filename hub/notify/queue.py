@@ -15,11 +15,11 @@ from hub import clock, logs, metrics
 from hub.database import in_seconds, insert_into, is_postgres, now, writing
 from hub.errors import BadInput
 from hub.groups import Notify
+from hub.night_tables import notices
 from hub.notify.answers import Next, Outcome, Refused, Sent, State, Unknown, Wait, judge, settled
 from hub.notify.card import Card, restored, stored
 from hub.notify.robots import CHANNELS, call_of, configured, waits_for_another
 from hub.notify.sending import post
-from hub.tables import notices
 
 WINDOW_SECONDS = 60
 MOST_LISTED = 100

@@ -36,21 +36,10 @@ from hub.crash_points import reach
 from hub.database import UtcTime, in_seconds, is_postgres, writing
 from hub.errors import Refused
 from hub.migrations import partitions
+from hub.night_tables import findings, notices, reconcile_runs, tickets
 from hub.oms import leases
 from hub.oms.leases import Lease
-from hub.tables import (
-    PARTITIONED,
-    bulk_items,
-    bulk_runs,
-    dead_letters,
-    findings,
-    journal,
-    notices,
-    outbox_archive,
-    reconcile_runs,
-    requests,
-    tickets,
-)
+from hub.tables import PARTITIONED, bulk_items, bulk_runs, dead_letters, journal, outbox_archive, requests
 
 LEASE = "maintenance"
 LEASE_SECONDS = 60.0

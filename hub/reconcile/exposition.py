@@ -14,12 +14,12 @@ from sqlalchemy import Connection, Engine, case, func, select
 from hub import logs
 from hub.database import now, reading
 from hub.errors import HubError
+from hub.night_tables import findings, reconcile_runs, tickets
 from hub.reconcile import runs
 from hub.reconcile.causes import Cause, Severity
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import LIVING
 from hub.reconcile.runs import EVERYTHING, State
-from hub.tables import findings, reconcile_runs, tickets
 
 DEFAULT_CURRENCY = "CNY"
 

@@ -18,11 +18,11 @@ from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from hub.database import Row, all_of, batch_of, insert_into, now
 from hub.errors import NotFound
+from hub.night_tables import findings
 from hub.oms.snapshots import changed_since
 from hub.reconcile.causes import Cause, Judgement, raised
 from hub.reconcile.compare import Kind
 from hub.reconcile.runs import Run
-from hub.tables import findings
 
 BATCH = 500
 MOST_HEALS = 3

@@ -16,6 +16,7 @@ from hub.audit import verbs as audit
 from hub.audit.verbs import Operator
 from hub.consumers import parked
 from hub.database import Row, now, reading, writing
+from hub.night_tables import findings, reconcile_runs
 from hub.oms import leases
 from hub.oms.leases import Lease
 from hub.oms.snapshots import snapshots
@@ -24,7 +25,6 @@ from hub.reconcile.compare import Kind
 from hub.reconcile.findings import State
 from hub.reconcile.runs import Run
 from hub.schemas.registry import encode
-from hub.tables import findings, reconcile_runs
 
 BATCH = 50
 LEASE_SECONDS = 120.0

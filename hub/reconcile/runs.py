@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from hub.database import in_seconds, now
 from hub.errors import NotFound
-from hub.tables import reconcile_runs
+from hub.night_tables import reconcile_runs
 
 EVERYTHING = "everything"
 """The scope of a run that leaves nothing out; reports look back at such runs only."""

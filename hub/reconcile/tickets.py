@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, and_, exists, select, update
 
 from hub.database import Row, insert_rows, now
+from hub.night_tables import findings, tickets
 from hub.reconcile.causes import Severity
 from hub.reconcile.findings import State
-from hub.tables import findings, tickets
 
 HOURS = {Severity.HIGH: 4, Severity.MEDIUM: 24, Severity.LOW: 72}
 """How long a person may take, from the moment the ticket was opened."""

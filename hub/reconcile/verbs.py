@@ -15,12 +15,12 @@ from hub.audit import verbs as audit
 from hub.audit.verbs import Operator
 from hub.database import Row, reading, writing
 from hub.errors import BadInput, Refused
+from hub.night_tables import findings
 from hub.reconcile import findings as store
 from hub.reconcile import tickets
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import LIVING, State
 from hub.reconcile.heal import put_right
-from hub.tables import findings
 
 LONGEST_ACCEPTANCE = timedelta(days=366)
 LONGEST_OWNER = 64

@@ -13,12 +13,13 @@ from hub import clock
 from hub.audit import verbs as audit
 from hub.database import reading, writing
 from hub.errors import BadInput, NotFound, Refused
+from hub.night_tables import findings
 from hub.reconcile import tickets, verbs
 from hub.reconcile.causes import Cause, Severity
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import State, key_of
 from hub.reconcile.verbs import Filter
-from hub.tables import findings, ledger
+from hub.tables import ledger
 from tests.reconciling import (
     BY,
     BY_HAND,

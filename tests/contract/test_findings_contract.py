@@ -9,12 +9,13 @@ from sqlalchemy import Engine, select
 
 from hub.database import in_seconds, reading, writing
 from hub.errors import NotFound
+from hub.night_tables import findings
 from hub.reconcile import findings as store
 from hub.reconcile.causes import Severity
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import State
 from hub.reconcile.runs import Run
-from hub.tables import findings, order_history, orders
+from hub.tables import order_history, orders
 from tests.reconciling import (
     BY_HAND,
     LONG_AGO,

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event
 from hub.audit import verbs as audit
 from hub.database import reading, writing
 from hub.errors import LeaseLost
+from hub.night_tables import findings
 from hub.oms import leases
 from hub.oms.leases import Lease
 from hub.reconcile import findings as store
@@ -23,7 +24,7 @@ from hub.reconcile.compare import Kind
 from hub.reconcile.findings import MOST_HEALS, Seen
 from hub.reconcile.heal import heal
 from hub.reconcile.runs import Run
-from hub.tables import findings, journal, ledger
+from hub.tables import journal, ledger
 from tests.reconciling import (
     BY,
     BY_HAND,

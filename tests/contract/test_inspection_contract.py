@@ -17,6 +17,7 @@ from hub.consumers.interface_tables import InterfaceTables
 from hub.consumers.outcome import ParkedReason
 from hub.database import is_postgres, open_engine, reading, writing
 from hub.errors import DependencyDown, LeaseLost, Undecodable
+from hub.night_tables import findings
 from hub.oms import leases, outbox
 from hub.oms.leases import Lease
 from hub.reconcile import findings as store
@@ -27,7 +28,6 @@ from hub.reconcile.reading import Scope
 from hub.reconcile.runs import Run
 from hub.schemas.facts import OrderFacts
 from hub.sides import EVERYTHING, Chosen
-from hub.tables import findings
 from tests.plain_system import settle
 from tests.reconciling import (
     BY,

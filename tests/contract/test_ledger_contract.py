@@ -29,10 +29,11 @@ from hub.consumers.standings import Standing
 from hub.consumers.system import Receipt
 from hub.database import in_seconds, now, reading, writing
 from hub.errors import Undecodable
+from hub.night_tables import metadata
 from hub.schemas.envelope import Event
 from hub.schemas.registry import decode
 from hub.tables import dead_letters as letters
-from hub.tables import journal, metadata
+from hub.tables import journal
 from hub.tables import ledger as entries
 from tests.builders import make_body
 from tests.support import count, delivery_of, engine_on, event_at, eventually, somebody_dead

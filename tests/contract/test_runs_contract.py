@@ -11,9 +11,9 @@ from sqlalchemy import Engine, update
 
 from hub.database import in_seconds, reading, writing
 from hub.errors import NotFound
+from hub.night_tables import reconcile_runs
 from hub.reconcile import runs
 from hub.reconcile.runs import RESUMED_WITHIN_SECONDS, Run, State
-from hub.tables import reconcile_runs
 from tests.reconciling import DAY, begun, make_terms
 
 SUMMARY = {"systems": {"erp": {"equal": 7, "note": "齐平"}}, "compared": 7}

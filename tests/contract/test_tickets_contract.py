@@ -10,11 +10,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from hub.database import now, reading, writing
+from hub.night_tables import tickets as table
 from hub.reconcile import findings as store
 from hub.reconcile import tickets
 from hub.reconcile.causes import Severity
 from hub.reconcile.tickets import HOURS
-from hub.tables import tickets as table
 from tests.reconciling import (
     BY_HAND,
     ON_ITS_WAY,

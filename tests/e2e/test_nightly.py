@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from hub import wiring
 from hub.database import in_seconds, writing
-from hub.tables import reconcile_runs
+from hub.night_tables import reconcile_runs
 from tests.running import STOP_SECONDS, Machine, wait_until
 
 TWO_DAYS = 2 * 86_400

@@ -24,11 +24,11 @@ from starlette.testclient import TestClient
 from hub import config, migrations
 from hub.daemon import Vitals
 from hub.database import open_engine, reading, writing
+from hub.night_tables import metadata
 from hub.oms import tokens
 from hub.producers.api.app import build
 from hub.schemas.lifecycle import TRANSITIONS, Role
 from hub.schemas.order import Status
-from hub.tables import metadata
 from tests.nodes.ports import free_ports
 from tests.nodes.postgres import PostgresNode
 from tests.nodes.processes import wait_until

@@ -29,13 +29,14 @@ from hub.consumers.receiver import Receiver
 from hub.daemon import Vitals
 from hub.database import is_postgres, reading, writing
 from hub.errors import UNDECODABLE_REASONS, Undecodable
+from hub.night_tables import metadata
 from hub.oms import orders, tokens
 from hub.producers.api.app import build
 from hub.producers.importer import Tally, import_file
 from hub.schemas.lifecycle import Role
 from hub.schemas.order import Order
 from hub.schemas.registry import decode
-from hub.tables import dead_letters, metadata, outbox
+from hub.tables import dead_letters, outbox
 from hub.tables import ledger as entries
 from hub.wiring import bus_of
 from tests.hostile import HOSTILE, PERSON, REJECTED, TAKEN, TIME, VIP, WHEN, body, event, line, order_in, swapped

@@ -27,6 +27,7 @@ from hub.consumers import ledger
 from hub.database import insert_rows, is_postgres, reading, writing
 from hub.errors import Refused, Undecodable
 from hub.migrations import partitions
+from hub.night_tables import findings, notices, reconcile_runs, tickets
 from hub.oms import leases, orders, outbox
 from hub.oms.requests import Request, once
 from hub.operations import maintenance
@@ -37,14 +38,10 @@ from hub.tables import (
     bulk_items,
     bulk_runs,
     dead_letters,
-    findings,
     journal,
-    notices,
     order_history,
     outbox_archive,
-    reconcile_runs,
     requests,
-    tickets,
 )
 from hub.tables import ledger as entries
 from hub.tables import orders as orders_table

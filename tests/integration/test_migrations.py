@@ -14,10 +14,11 @@ from sqlalchemy import Engine, inspect, text
 from hub import migrations
 from hub.database import reading, writing
 from hub.errors import DependencyDown
+from hub.night_tables import metadata
 from hub.oms import orders, outbox
 from hub.schemas import lifecycle
 from hub.schemas.order import Status
-from hub.tables import PARTITIONED, metadata
+from hub.tables import PARTITIONED
 from hub.wiring import hub_engine
 from tests.builders import make_new_order
 from tests.support import ADMIN, engine_on, settings

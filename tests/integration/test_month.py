@@ -14,10 +14,10 @@ from sqlalchemy import Engine, insert
 from hub import wiring
 from hub.database import reading, writing
 from hub.errors import BadInput, NotFound
+from hub.night_tables import findings, reconcile_runs, tickets
 from hub.reconcile.report import monthly
 from hub.reconcile.report.model import Amount
 from hub.reconcile.report.month import Month
-from hub.tables import findings, reconcile_runs, tickets
 from tests.running import Machine
 
 TZ = "Asia/Shanghai"

@@ -19,12 +19,12 @@ from hub import clock
 from hub.database import in_seconds, reading, writing
 from hub.errors import BadInput
 from hub.groups import DingTalkRobot, Notify, WeComRobot
+from hub.night_tables import notices
 from hub.notify import queue
 from hub.notify.card import Card
 from hub.notify.queue import Told, announce, deliver
 from hub.simulators.robots import Rules
 from hub.simulators.robots_server import RobotsServer
-from hub.tables import notices
 from tests.running import Machine
 from tests.support import eventually
 

@@ -182,8 +182,8 @@ MUTANTS = (
     Mutant(
         "an older version overwrites a newer one in the interface tables",
         "hub/consumers/interface_tables.py",
-        "where=hub_orders.c.version < given.excluded.version",
-        "where=hub_orders.c.version > given.excluded.version",
+        "where=(hub_orders.c.version < given.excluded.version)",
+        "where=(hub_orders.c.version > given.excluded.version)",
         (f"{SYSTEM}::test_each_new_version_is_counted_once",),
     ),
     Mutant(
@@ -316,8 +316,8 @@ MUTANTS = (
     Mutant(
         "every worker is given a probe",
         "hub/consumers/breaker.py",
-        "return replace(after, until=moment + timedelta(seconds=policy.lease_seconds)) if breaker.cause else after",
-        "return after",
+        "after = replace(after, until=moment + timedelta(seconds=policy.lease_seconds), probe=claim)",
+        "after = replace(after, probe=claim)",
         (f"{GATE}::TestProbing::test_a_probe_is_given_to_one_worker_only",),
     ),
     Mutant(

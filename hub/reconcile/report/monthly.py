@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 
 from hub.database import Row
 from hub.errors import NotFound
+from hub.night_tables import findings, tickets
 from hub.reconcile import findings as store
 from hub.reconcile import runs
 from hub.reconcile import tickets as open_tickets
@@ -27,7 +28,6 @@ from hub.reconcile.report.model import Amount, Finding
 from hub.reconcile.report.month import CauseOfMonth, DayOfMonth, Month, Offender, Settling
 from hub.reconcile.report.worth import worth
 from hub.reconcile.runs import EVERYTHING, Run
-from hub.tables import findings, tickets
 
 
 def build(connection: Connection, given: str, moment: datetime, tz: str) -> Month:
