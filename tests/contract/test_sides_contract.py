@@ -153,6 +153,14 @@ def test_orders_come_sorted_as_python_sorts_with_their_lines_in_order(either: En
     assert sides.count(either, OUR) == len(NUMBERS)
 
 
+def test_a_server_that_sorts_for_people_is_made_to_sort_as_python_does(postgres: Engine) -> None:
+    with writing(postgres) as connection:
+        for table in ("their_orders", "their_lines"):
+            connection.execute(text(f'ALTER TABLE {table} ALTER COLUMN order_no TYPE text COLLATE "und-x-icu"'))
+    assert shown(postgres, THEIR) == shown(postgres, OUR)
+    assert digested(postgres, THEIR).differing(digested(postgres, OUR)) == ()
+
+
 def test_chosen_numbers_come_alone_and_those_that_are_not_there_do_not(either: Engine) -> None:
     fill(either, OUR, some_orders())
     found = shown(either, OUR, Numbers(("中", "SO-10", "SO-10", "never", "'; --")))
