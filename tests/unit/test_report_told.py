@@ -7,6 +7,7 @@ import pytest
 from hub.reconcile.causes import Cause, Severity
 from hub.reconcile.compare import Kind
 from hub.reconcile.report import month
+from hub.reconcile.report.build import digest_of
 from hub.reconcile.report.card import card
 from hub.reconcile.report.model import Amount, FieldDifference
 from hub.reconcile.report.telling import problem, tell
@@ -173,3 +174,12 @@ def test_many_fields_are_named_by_the_first_and_their_number() -> None:
     apart = [FieldDifference(field=f"lines[{n}].quantity", oms="1", system="2") for n in range(1, 6)]
     finding = reports.make_finding(Cause.UNKNOWN, system="wms", fields=apart)
     assert problem(ZH, finding) == "WMS 与 OMS 的第 1 行数量、第 2 行数量、第 3 行数量等 5 项不符"
+
+
+def test_a_result_that_only_stands_in_another_order_is_the_same_and_another_state_is_not() -> None:
+    report = reports.make_different()
+    found = [each for each in report.findings if each.state == "open"]
+    turned = report.model_copy(update={"findings": report.findings[::-1]})
+    healing = report.model_copy(update={"findings": [found[0].model_copy(update={"state": "healing"}), *found[1:]]})
+    assert digest_of(turned) == digest_of(report)
+    assert digest_of(healing) != digest_of(report.model_copy(update={"findings": found}))

@@ -92,7 +92,9 @@ def ages(found: Iterable[Finding]) -> list[Age]:
 
 def digest_of(report: Report) -> str:
     """Sixteen letters that are the same for reports that say the same to people."""
-    told = [report.verdict.state, *report.verdict.unread, *(f"{each.key}{each.state}" for each in report.findings)]
+    # Sorted: a finding that only became less grave stands elsewhere in the report and says the same.
+    found = sorted(f"{each.key}{each.state}" for each in report.findings)
+    told = [report.verdict.state, *report.verdict.unread, *found]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
