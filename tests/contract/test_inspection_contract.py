@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from hub import groups, sides
 from hub.consumers import dead_letters
@@ -42,9 +42,9 @@ from tests.reconciling import (
     received,
     unreadable,
 )
-from tests.support import count
+from tests.support import count, eventually
 
-Event = Callable[[], object]
+Happening = Callable[[], object]
 POLICY = groups.Reconcile()
 BOTH = groups.Reconcile(heal_changed_by_hand=True)
 
@@ -52,21 +52,25 @@ BOTH = groups.Reconcile(heal_changed_by_hand=True)
 class LivelyTables(InterfaceTables):
     """Real interface tables; something happens when they are read for the given time and have given so many orders.
 
-    The OMS has been asked by then.
+    They are read when the OMS was: what happens then, only they can show.
     """
 
     def __init__(self, database: groups.Database) -> None:
         super().__init__("erp", database)
-        self.happens: dict[tuple[int, int], Event] = {}
-        self.reads = 0
+        self.happens: dict[tuple[int, int], Happening] = {}
+        self.reads = self.oms_reads = 0
 
     def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:
         self.reads += 1
         read = self.reads
+        assert eventually(lambda: self.oms_reads >= read)
         self._happen(read, 0)
         for given, each in enumerate(super().facts(chosen), start=1):
             yield each
             self._happen(read, given)
+
+    def oms_asks(self, _connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        self.oms_reads += "LEFT OUTER JOIN" in statement and "order_lines" in statement
 
     def _happen(self, read: int, given: int) -> None:
         self.happens.pop((read, given), lambda: None)()
@@ -82,11 +86,13 @@ def database(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def system(database: groups.Database) -> Iterator[LivelyTables]:
+def system(engine: Engine, database: groups.Database) -> Iterator[LivelyTables]:
     """The system, ready to be written."""
     system = LivelyTables(database)
     system.prepare()
+    event.listen(engine, "after_cursor_execute", system.oms_asks)
     yield system
+    event.remove(engine, "after_cursor_execute", system.oms_asks)
     system.close()
 
 
@@ -413,7 +419,7 @@ def inspected(
     scope: Scope | None = None,
     policy: groups.Reconcile = POLICY,
 ) -> Inspection:
-    system.reads = 0
+    system.reads = system.oms_reads = 0
     inspector = Inspector(engine, run or begun(engine), lease, rules.load(), policy, 600)
     return inspector.inspect(system, QUEUE, scope or Scope())
 

@@ -92,6 +92,10 @@ def test_the_next_night_counts_and_the_first_sight_stays() -> None:
     assert seen_again(row, run=make_run(12, day="2026-11-30"))["nights"] == 3
 
 
+def test_what_was_never_healed_is_as_severe_as_before() -> None:
+    assert seen_again(seen_again(first()))["severity"] == "medium"
+
+
 def test_what_is_told_is_of_the_last_night() -> None:
     row = seen_again(first(BY_HAND, amount=1), HEALS, amount=2, currency="USD")
     assert (row["cause"], row["amount"], row["currency"]) == ("lost_downstream", 2, "USD")
