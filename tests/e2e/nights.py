@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Engine, select, text
 
 from hub import wiring
 from hub.database import Row, open_engine, reading, writing
+from hub.night_tables import findings, tickets
 from hub.oms import orders
-from hub.tables import findings, ledger, outbox, tickets
+from hub.tables import ledger, outbox
 from hub.tables import orders as oms_orders
 from tests.builders import make_new_order
 from tests.faults.rig import IMPATIENT, Rig, eventually
