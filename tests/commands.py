@@ -43,6 +43,16 @@ def typed(line: str) -> None:
     command.make_context(line, list(rest))
 
 
+def command_of(line: str) -> str:
+    """The command that a line names; raises where there is none, or where it has no such option."""
+    words = shlex.split(line)[1:]
+    command, rest = found(words)
+    known = {option for parameter in command.params for option in parameter.opts}
+    if strange := [word for word in rest if word.startswith("-") and word not in known]:
+        raise LookupError(f"{line}: {strange[0]} is no option")
+    return name_of(words)
+
+
 def name_of(words: Sequence[str]) -> str:
     """The command alone, without what is given to it."""
     _, rest = found(words)
