@@ -221,6 +221,7 @@ def make_report(findings: Sequence[Finding] = (), **fields: Any) -> Report:
             parked={"kingdee": 2},
             accepted=accepted,
             accepted_expiring=0,
+            would_heal={},
             heal_capped={},
         ),
     }

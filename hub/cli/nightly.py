@@ -139,6 +139,7 @@ def facts_of(outcome: Outcome) -> dict[str, Any]:
         "day": outcome.run.terms.day,
         **verdict.model_dump(mode="json"),
         "found": sum(each.state in ("open", "healing") for each in outcome.report.findings),
+        "would_heal": outcome.report.quality.would_heal,
         "report": str(outcome.folder),
     }
 
@@ -183,6 +184,8 @@ def _print(outcome: Outcome, locale: Locale) -> None:
     rows = [_covered(outcome.report, name) for name in range(len(outcome.report.coverage))]
     print_table(columns, rows)
     typer.echo(sentence(Voice(locale, outcome.report.run.tz), outcome.report))
+    for system, orders in outcome.report.quality.would_heal.items():
+        typer.echo(f"dry run: {orders} would be put right at {system}; add --heal on to do it")
     typer.echo(outcome.folder)
 
 

@@ -47,6 +47,11 @@ def heal(engine: Engine, run: Run, lease: Lease, most: int, by: Operator) -> dic
     return left
 
 
+def would(engine: Engine, run: Run, most: int) -> dict[str, int]:
+    """What `heal` would put right at each system; nothing is changed."""
+    return {system: min(len(due), most) for system, due in _due(engine, run).items()}
+
+
 def put_right(
     connection: Connection, due: Sequence[Row], by: Operator, run_id: int | None = None, reason: str | None = None
 ) -> list[str]:

@@ -26,7 +26,7 @@ from hub.oms import leases
 from hub.oms.leases import Lease
 from hub.oms.snapshots import changed_since
 from hub.reconcile import findings, runs, tickets
-from hub.reconcile.heal import heal
+from hub.reconcile.heal import heal, would
 from hub.reconcile.inspection import Inspection, Inspector, quality
 from hub.reconcile.reading import Scope
 from hub.reconcile.report import build
@@ -152,12 +152,19 @@ def _summary(read: Mapping[str, Inspection], facts: Mapping[str, Any]) -> dict[s
 
 
 def _healed(job: Job, compared: Run, lease: Lease) -> Run:
-    by = Operator(compared.terms.actor, "operator")
-    left = heal(job.engine, compared, lease, job.policy.heal_most, by) if compared.terms.heal == "on" else {}
+    told = _heal(job, compared, lease)
     with writing(job.engine) as connection:
         leases.keep(connection, lease, LEASE_SECONDS)
         tickets.follow(connection)
-        return runs.stamped(connection, runs.summed_up(connection, compared, {"capped": left}))
+        return runs.stamped(connection, runs.summed_up(connection, compared, told))
+
+
+def _heal(job: Job, compared: Run, lease: Lease) -> dict[str, dict[str, int]]:
+    """What became of safe findings, or would have, by system."""
+    most = job.policy.heal_most
+    if compared.terms.heal == "on":
+        return {"capped": heal(job.engine, compared, lease, most, Operator(compared.terms.actor, "operator"))}
+    return {"would_heal": would(job.engine, compared, most)} if compared.terms.heal == "dry-run" else {}
 
 
 def _filed(job: Job, healed: Run, lease: Lease) -> Outcome:

@@ -22,7 +22,7 @@ from hub.reconcile import heal as healing
 from hub.reconcile.causes import Cause, Severity
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import MOST_HEALS, Seen
-from hub.reconcile.heal import heal
+from hub.reconcile.heal import heal, would
 from hub.reconcile.runs import Run
 from hub.tables import journal, ledger
 from tests.reconciling import (
@@ -95,6 +95,14 @@ def test_what_is_not_safe_is_not_touched(engine: Engine, lease: Lease, judgement
     assert heal(engine, run, lease, PLENTY, BY) == {}
     assert (finding(engine, seen.key), all_rows(engine, ledger)) == before
     assert audited(engine) == []
+
+
+def test_a_dry_run_tells_what_healing_would_put_right_and_touches_nothing(engine: Engine) -> None:
+    run, seen = found(engine, on_time(engine, 3))
+    change_finding(engine, seen[0].key, heals=MOST_HEALS)
+    before = all_rows(engine, findings), all_rows(engine, ledger)
+    assert [would(engine, run, most) for most in (PLENTY, 1)] == [{"erp": 2}, {"erp": 1}]
+    assert (all_rows(engine, findings), all_rows(engine, ledger)) == before
 
 
 @pytest.mark.parametrize("state", ["accepted", "healing", "closed"])

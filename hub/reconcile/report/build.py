@@ -225,5 +225,6 @@ def _quality(run: Run, living: Iterable[Finding]) -> Quality:
         parked=facts["parked"],
         accepted=len(accepted),
         accepted_expiring=sum(each.until < soon for each in accepted),
+        would_heal=run.summary.get("would_heal", {}),
         heal_capped=run.summary.get("capped", {}),
     )

@@ -20,6 +20,7 @@ def quality(voice: Voice, report: Report) -> Pairs:
         (voice.say("quality.parked"), _by_system(voice, found.parked)),
         (voice.say("quality.accepted"), voice.count(found.accepted)),
         (voice.say("quality.accepted_expiring"), voice.count(found.accepted_expiring)),
+        *([(voice.say("quality.would_heal"), _by_system(voice, found.would_heal))] if found.would_heal else []),
         (voice.say("quality.heal_capped"), _by_system(voice, found.heal_capped)),
     ]
 

@@ -186,6 +186,7 @@ SECTIONS: dict[str, Words] = {
     "quality.parked": Words("搁置订单", "Parked orders"),
     "quality.accepted": Words("挂账差异", "Accepted differences"),
     "quality.accepted_expiring": Words("其中 7 日内到期", "of them running out within seven days"),
+    "quality.would_heal": Words("仅演练：开启自动修复后会修复", "Dry run: would have been put right"),
     "quality.heal_capped": Words("超出当晚修复上限，留待次日", "Left for the next night by the cap"),
     "run.id": Words("运行编号", "Run"),
     "run.day": Words("账期", "Business day"),

@@ -172,6 +172,9 @@ class Quality(Strict):
     parked: dict[str, int]
     accepted: Count
     accepted_expiring: Annotated[int, Field(ge=0, description="accepted differences that run out within seven days")]
+    would_heal: Annotated[
+        dict[str, int], Field(description="per system: safe findings that a run with healing would have put right")
+    ]
     heal_capped: Annotated[dict[str, int], Field(description="per system: safe findings left for the next night")]
 
 
