@@ -507,7 +507,8 @@ class TestOutbox:
         with writing(engine) as connection:
             rows = outbox.claim(connection, 0, 1, 100)
             outbox.archive(connection, [rows[0].id])
-            columns = [tables.outbox_archive.c[name] for name in outbox.Pending.__dataclass_fields__]
+            kept = [name for name in outbox.Pending.__dataclass_fields__ if name != "held_for"]
+            columns = [tables.outbox_archive.c[name] for name in kept]
             archived = [outbox.Pending(*row) for row in connection.execute(select(*columns))]
             assert archived == [rows[0]]
             assert outbox.claim(connection, 0, 1, 100) == [rows[1]]
