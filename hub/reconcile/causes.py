@@ -120,9 +120,9 @@ class Evidence:
     breaker: str | None = None
 
     @property
-    def age_seconds(self) -> float:
-        """How long ago the OMS wrote the version."""
-        return (self.moment - self.recorded_at).total_seconds() if self.recorded_at else 0.0
+    def under_way_since(self) -> datetime | None:
+        """Since when the version is on its way to the system: a relay that was down has not sent it before."""
+        return max(filter(None, (self.published_at, self.recorded_at)), default=None)
 
     @property
     def wrote(self) -> bool:
@@ -232,7 +232,8 @@ def _before_it_was_written(difference: Difference, evidence: Evidence, patience_
     if evidence.waiting is not None:
         return Cause.NOT_PUBLISHED
     if entry is None or not received:
-        return Cause.NEVER_RECEIVED if evidence.age_seconds > patience_seconds else Cause.IN_TRANSIT
+        late = _is_older(evidence.under_way_since, evidence, patience_seconds)
+        return Cause.NEVER_RECEIVED if late else Cause.IN_TRANSIT
     if entry.waits:
         return Cause.IN_TRANSIT
     return Cause.MAPPING if difference.unmapped else Cause.UNKNOWN
@@ -244,8 +245,12 @@ def _parked(reason: str) -> Cause:
 
 def _is_stuck(evidence: Evidence, patience_seconds: float) -> bool:
     held = evidence.waiting is not None and evidence.waiting.held_for is not None
-    since = evidence.recorded_at if evidence.waiting is None else evidence.waiting.since
-    return held or (since is not None and (evidence.moment - since).total_seconds() > patience_seconds)
+    since = evidence.under_way_since if evidence.waiting is None else evidence.waiting.since
+    return held or _is_older(since, evidence, patience_seconds)
+
+
+def _is_older(since: datetime | None, evidence: Evidence, seconds: float) -> bool:
+    return since is not None and (evidence.moment - since).total_seconds() > seconds
 
 
 def _severity(cause: Cause, difference: Difference) -> Severity:

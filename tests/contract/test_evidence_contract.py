@@ -71,6 +71,15 @@ def never_received(engine: Engine) -> str:
     number = lost_on_the_bus(engine)
     with writing(engine) as connection:
         connection.execute(order_history.update().values(recorded_at=in_seconds(-2 * PATIENCE)))
+        connection.execute(outbox_archive.update().values(published_at=in_seconds(-2 * PATIENCE)))
+    return number
+
+
+def published_late(engine: Engine) -> str:
+    """Written long ago, and published when the relay was there again."""
+    number = lost_on_the_bus(engine)
+    with writing(engine) as connection:
+        connection.execute(order_history.update().values(recorded_at=in_seconds(-2 * PATIENCE)))
     return number
 
 
@@ -189,6 +198,7 @@ FOUND: dict[str, tuple[Way, Kind, dict[str, Any], Cause]] = {
     "held in the outbox": (held, Kind.MISSING, {"waiting": (1, "no route")}, Cause.NOT_PUBLISHED),
     "published a moment ago": (lost_on_the_bus, Kind.MISSING, {"published": True}, Cause.IN_TRANSIT),
     "published, never received": (never_received, Kind.MISSING, {"published": True}, Cause.NEVER_RECEIVED),
+    "written long ago, published a moment ago": (published_late, Kind.MISSING, {"published": True}, Cause.IN_TRANSIT),
     "an older one received": (
         an_older_one_received,
         Kind.STALE,
@@ -311,7 +321,7 @@ def test_what_is_found_is_what_the_hub_wrote_down(engine: Engine) -> None:
     assert (entry.attempt, entry.error) == (8, "receiver_phone: too long")
     assert entry.parked_at is not None
     assert evidence.recorded_at < entry.parked_at <= evidence.moment
-    assert evidence.age_seconds == (evidence.moment - evidence.recorded_at).total_seconds()
+    assert evidence.under_way_since == evidence.published_at
 
 
 def test_of_several_events_that_wait_it_is_the_oldest(engine: Engine) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,8 +41,6 @@ from hub.wiring import bus_of
 from tests.hostile import HOSTILE, PERSON, REJECTED, TAKEN, TIME, VIP, WHEN, body, event, line, order_in, swapped
 from tests.nodes.rabbitmq import RabbitNode
 from tests.support import count, engine_on, eventually, settings
-
-bug = partial(pytest.mark.xfail, strict=True)
 
 SYSTEM, QUEUE = "crm", queue_name("crm")
 PLAN = topology((SYSTEM,))

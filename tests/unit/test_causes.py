@@ -141,7 +141,7 @@ PATIENT = {
     "was published a moment ago": ({"recorded_at": LATELY} | UNHEARD, True),
     "was received a moment ago": ({"recorded_at": LATELY, "entry": WAITS}, True),
     "was received long ago and still waits": ({"entry": WAITS}, False),
-    "is on its way and nobody knows since when": ({"recorded_at": None, "entry": WAITS}, True),
+    "is on its way and nobody knows since when": ({"recorded_at": None, "published_at": None, "entry": WAITS}, True),
     "was rejected a moment ago": ({"recorded_at": LATELY} | parked_for("rejected", applied_version=1), False),
     "was lost a moment after it was brought": ({"recorded_at": LATELY}, False),
 }
