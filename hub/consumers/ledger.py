@@ -147,9 +147,11 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
         return
     rows = [_done_row(entry, outcome) for entry, outcome in done]
     held, batch = _held(connection, system, token, rows)
+    # Asked for while this was with the system, which may have been written before it was changed.
+    again = ledger.c.rewrite & batch.c.rewrite.is_(False)
     values = held.where(ledger.c.applied_version <= batch.c.applied_version).values(
         applied_version=batch.c.applied_version,
-        wanted_body=case((ledger.c.wanted_version > batch.c.applied_version, ledger.c.wanted_body)),
+        wanted_body=case(((ledger.c.wanted_version > batch.c.applied_version) | again, ledger.c.wanted_body)),
         effects=ledger.c.effects + batch.c.effects,
         repairs=ledger.c.repairs + batch.c.repairs,
         external_ref=func.coalesce(batch.c.external_ref, ledger.c.external_ref),
@@ -159,7 +161,7 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
         failing_since=None,
         last_error=None,
         fingerprint=None,
-        rewrite=False,
+        rewrite=again,
         **_KNOWN,
         **_NO_LEASE,
     )
@@ -233,6 +235,7 @@ def _done_row(entry: Entry, outcome: Done) -> dict[str, object]:
         "effects": effects_of(entry, outcome),
         "repairs": int(lost and entry.applied_version == entry.wanted_version),
         "external_ref": outcome.receipt.external_ref,
+        "rewrite": entry.rewrite,
     }
 
 

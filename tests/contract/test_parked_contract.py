@@ -348,6 +348,15 @@ class TestReplaying:
         settle(engine, PlainSystem())
         assert (shown(engine)["rewrite"], shown(engine)["repairs"], standing(engine)) == (False, 1, before)
 
+    def test_what_is_to_be_rewritten_while_it_is_at_work_is_written_once_more(self, engine: Engine) -> None:
+        want(engine, event_at(2))
+        at_work = claim(engine)
+        replay(engine, event_at(2), rewrite=True)
+        with writing(engine) as connection:
+            done = [(entry, Done(Receipt(version=2, found=0))) for entry in at_work]
+            ledger.record_done(connection, "crm", "token", done)
+        assert [(entry.rewrite, entry.applied_version) for entry in claim(engine)] == [(True, 2)]
+
     def test_what_was_to_be_rewritten_and_is_skipped_is_not_rewritten_later(self, engine: Engine) -> None:
         bring(engine, event_at(2))
         replay(engine, event_at(2), rewrite=True)
