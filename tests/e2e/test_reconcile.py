@@ -125,8 +125,10 @@ def test_what_people_decided_is_in_force_and_the_next_run_proves_it(story: Story
     stranger, twin, repriced = (
         story.key(*each) for each in (("stranger", "crm"), ("twin", "wms"), ("repriced", "erp"))
     )
-    assert "must be ahead, and at most 366 days" in story.said["too long"]
-    assert f"would be put right: {repriced}" in story.said["heal"]
+    codes = {name: act.returncode for name, act in story.acts.items()}
+    assert codes == {"accept for too long": 65, "accept": 0, "assign": 0, "ask to heal": 0, "heal": 0}
+    assert "must be ahead, and at most 366 days" in story.acts["accept for too long"].stderr
+    assert f"would be put right: {repriced}" in story.acts["ask to heal"].stdout
     assert (last.told[stranger]["state"], last.told[stranger]["accepted"]["reason"]) == (
         "accepted",
         "agreed with sales",
