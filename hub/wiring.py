@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -161,8 +161,24 @@ def reconciling(
             folder=folder or settings.reports_dir,
             tz=settings.tz,
             locale=settings.locale,
+            queued=lambda: _queued_if_known(settings),
             announce=notice,
         )
+
+
+def queued(settings: config.Settings, role: str) -> Mapping[str, int]:
+    """How many messages wait for the consumer of each system; DependencyDown where the bus cannot be asked."""
+    with bus_of(settings, role) as bus:
+        found = bus.depths(topology_of(settings))
+    return dict(zip(config.SYSTEMS, found.values(), strict=True))
+
+
+def _queued_if_known(settings: config.Settings) -> Mapping[str, int]:
+    try:
+        return queued(settings, "reconcile")
+    except DependencyDown:
+        # A comparison goes on without the bus: what is in a queue is then told as never received, and healed.
+        return {}
 
 
 def check_bus(bus: Bus, settings: config.Settings) -> None:

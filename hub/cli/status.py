@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -57,11 +58,9 @@ def standing(engine: Engine) -> dict[str, Any]:
     return facts
 
 
-def _depths(settings: config.Settings) -> dict[str, int]:
+def _depths(settings: config.Settings) -> Mapping[str, int]:
     try:
-        with wiring.bus_of(settings, "status") as bus:
-            found = bus.depths(wiring.topology_of(settings))
+        return wiring.queued(settings, "status")
     except DependencyDown as error:
         typer.echo(f"hub: the bus was not read: {error}", err=True)
         return {}
-    return dict(zip(config.SYSTEMS, found.values(), strict=True))

@@ -105,7 +105,8 @@ class DeadLetter:
 class Evidence:
     """What the hub wrote down of one order at one system, as it stood at a moment.
 
-    `oms_version` is None where the OMS has no such order; `recorded_at` is when it wrote that version.
+    `oms_version` is None where the OMS has no such order; `recorded_at` is when it wrote that version. `queued` is how
+    many messages wait for the system's consumer: the order may be among them.
     """
 
     moment: datetime
@@ -118,6 +119,7 @@ class Evidence:
     skipped_at: datetime | None = None
     dead_letter: DeadLetter | None = None
     breaker: str | None = None
+    queued: int = 0
 
     @property
     def under_way_since(self) -> datetime | None:
@@ -233,7 +235,7 @@ def _before_it_was_written(difference: Difference, evidence: Evidence, patience_
         return Cause.NOT_PUBLISHED
     if entry is None or not received:
         late = _is_older(evidence.under_way_since, evidence, patience_seconds)
-        return Cause.NEVER_RECEIVED if late else Cause.IN_TRANSIT
+        return Cause.NEVER_RECEIVED if late and not evidence.queued else Cause.IN_TRANSIT
     if entry.waits:
         return Cause.IN_TRANSIT
     return Cause.MAPPING if difference.unmapped else Cause.UNKNOWN

@@ -29,6 +29,7 @@ class _Found:
 
     moment: datetime
     breaker: str | None
+    queued: int
     versions: dict[str, Row]
     waiting: dict[str, Row]
     published: dict[str, Row]
@@ -51,17 +52,21 @@ class _Found:
             skipped_at=skip.get("recorded_at") if skip.get("version") == version else None,
             dead_letter=self.dead.get(published.get("event_id", "")),
             breaker=self.breaker,
+            queued=self.queued,
         )
 
 
-def gather(connection: Connection, system: str, queue: str, order_numbers: Sequence[str]) -> dict[str, Evidence]:
-    """The evidence on each order at a system that receives through `queue`."""
+def gather(
+    connection: Connection, system: str, queue: str, order_numbers: Sequence[str], queued: int = 0
+) -> dict[str, Evidence]:
+    """The evidence on each order at a system that receives through `queue`, where so many messages wait."""
     batch = batch_of(connection, orders, [{"order_no": number} for number in order_numbers])
     published = _by_order(connection, _published(batch))
     cause = gate.present(connection, system).cause
     found = _Found(
         moment=connection.execute(select(now())).scalar_one(),
         breaker=str(cause) if cause else None,
+        queued=queued,
         versions=_by_order(connection, _versions(batch)),
         waiting=_by_order(connection, _unpublished(batch)),
         published=published,

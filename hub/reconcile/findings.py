@@ -197,9 +197,12 @@ def one(connection: Connection, key: str) -> dict[str, Any]:
     return dict(rows[0])
 
 
-def of_run(connection: Connection, run: Run, states: Iterable[State]) -> list[dict[str, Any]]:
-    """What a run saw or ended, in these states: the gravest, the dearest first."""
-    here = (findings.c.last_run == run.id) & findings.c.state.in_(tuple(states))
+def of_run(
+    connection: Connection, run: Run, states: Iterable[State], unread: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """What a run saw or ended, in these states, the gravest, the dearest first; of `unread` systems all that lives."""
+    carried = findings.c.system.in_(tuple(unread)) & findings.c.state.in_(LIVING)
+    here = ((findings.c.last_run == run.id) | carried) & findings.c.state.in_(tuple(states))
     rows = [dict(row) for row in connection.execute(select(findings).where(here)).mappings()]
     return sorted(rows, key=by_weight)
 

@@ -74,6 +74,7 @@ class Inspector:
     rules: Rules
     policy: groups.Reconcile
     lease_seconds: float
+    queued: Mapping[str, int] = field(default_factory=dict)
 
     def inspect(self, system: System, queue: str, scope: Scope) -> Inspection:
         """Read both sides and write down what is apart. An error of the system is told in the coverage."""
@@ -91,7 +92,8 @@ class Inspector:
         """Write down what stays of a batch; how many stay, and how many orders the next run has."""
         numbers = tuple(sorted({each.order_no for each in batch}))
         with reading(self.engine) as connection:
-            known = gather(connection, look.system.name, look.queue, numbers)
+            waiting = self.queued.get(look.system.name, 0)
+            known = gather(connection, look.system.name, look.queue, numbers, waiting)
         again = list(compared(self.engine, look.system, look.rules, Read(), Scope(orders=numbers)))
         with reading(self.engine) as connection:
             present = versions(connection, numbers)

@@ -43,6 +43,9 @@ TRY_AGAIN = 75
 
 _log = logs.get("reconcile")
 
+Queued = Callable[[], Mapping[str, int]]
+"""How many messages wait for the consumer of each system, where the bus can be asked."""
+
 Told = Callable[[str, str], object]
 """Told what is being done, and at which system (or nowhere)."""
 
@@ -60,6 +63,7 @@ class Job:
     folder: Path
     tz: str
     locale: Locale
+    queued: Queued
     announce: bool = True
 
 
@@ -123,7 +127,7 @@ def _begun(engine: Engine, lease: Lease, terms: Terms) -> Run:
 
 
 def _compared(job: Job, begun: Run, scope: Scope, lease: Lease, told: Told) -> Run:
-    inspector = Inspector(job.engine, begun, lease, job.rules, job.policy, LEASE_SECONDS)
+    inspector = Inspector(job.engine, begun, lease, job.rules, job.policy, LEASE_SECONDS, job.queued())
     read: dict[str, Inspection] = {}
     for name, system in job.systems.items():
         told("compare", name)

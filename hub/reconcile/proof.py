@@ -34,6 +34,7 @@ def _facts(cause: Cause, difference: Difference, evidence: Evidence) -> Iterator
 
 
 def _of_the_way(evidence: Evidence) -> Iterator[Fact]:
+    yield "queued", evidence.queued or None
     yield "event_id", evidence.event_id
     yield "published_at", evidence.published_at
     if evidence.waiting is not None:

@@ -208,6 +208,18 @@ def end_unseen(engine: Engine, run: Run, system: str = "erp") -> None:
         store.end_unseen(connection, run, system)
 
 
+def test_of_a_system_that_was_not_read_all_that_lives_is_told(engine: Engine) -> None:
+    first, here, there = begun(engine), make_seen("SO-1"), make_seen("SO-2")
+    gone = make_seen("SO-3")
+    recorded(engine, first, here, there, gone)
+    change_finding(engine, gone.key, state="closed")
+    run = begun(engine, day="2026-11-27")
+    recorded(engine, run, here)
+    with reading(engine) as connection:
+        rows = [store.of_run(connection, run, State, unread) for unread in ((), ("erp",), ("crm",))]
+    assert [sorted(row["order_no"] for row in each) for each in rows] == [["SO-1"], ["SO-1", "SO-2"], ["SO-1"]]
+
+
 def of_run(engine: Engine, run: Run, *states: str) -> list[dict[str, Any]]:
     with reading(engine) as connection:
         return store.of_run(connection, run, map(State, states))

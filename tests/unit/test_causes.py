@@ -126,6 +126,13 @@ CAUSES: dict[str, tuple[Difference, dict[str, Any], Cause]] = {
     ),
     "received, to be brought": (STALE, {"entry": WAITS}, Cause.IN_TRANSIT),
     "neither brought nor to be brought, an unknown word": (UNMAPPED, {"entry": NOT_BROUGHT}, Cause.MAPPING),
+    "never received, and the queue is empty": (MISSING, UNHEARD | {"queued": 0}, Cause.NEVER_RECEIVED),
+    "not received, and perhaps in the queue": (MISSING, UNHEARD | {"queued": 3}, Cause.IN_TRANSIT),
+    "an older version received, this one perhaps in the queue": (
+        STALE,
+        {"entry": BEHIND, "queued": 1},
+        Cause.IN_TRANSIT,
+    ),
     "neither brought nor to be brought": (DIFFERS, {"entry": NOT_BROUGHT}, Cause.UNKNOWN),
 }
 

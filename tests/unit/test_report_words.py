@@ -45,6 +45,7 @@ KEYS = [
     "system_version",
     "unmapped",
     "breaker",
+    "queued",
     "due_at",
 ]
 SETS: list[tuple[str, type[StrEnum]]] = [

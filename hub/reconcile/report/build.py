@@ -47,7 +47,7 @@ def build(connection: Connection, run: Run, tz: str) -> Report:
     assert run.finished_at is not None  # noqa: S101 - for the type checker; the job stamps a run before it reports
     before = next(iter(runs.latest(connection, before=run.id, scope=run.terms.scope)), None)
     due = tickets.due(connection)
-    rows = store.of_run(connection, run, State)
+    rows = store.of_run(connection, run, State, unread_of(run))
     found = [finding_of(row, due.get(row["key"]), is_new=_is_new(row, before)) for row in rows]
     living = [each for each in found if each.state in store.LIVING]
     return Report(
@@ -67,7 +67,7 @@ def verdict(run: Run, found: Iterable[Finding], before: Run | None) -> Verdict:
     """The one sentence of a report, as figures."""
     found = list(found)
     differing = [each for each in found if each.state in (State.OPEN, State.HEALING)]
-    unread = [name for name, each in run.summary["systems"].items() if each["state"] == "failed"]
+    unread = unread_of(run)
     return Verdict(
         state="incomplete" if unread else "differences" if differing else "clean",
         compared=run.summary["compared"],
@@ -80,6 +80,11 @@ def verdict(run: Run, found: Iterable[Finding], before: Run | None) -> Verdict:
         unread=unread,
         before=_before(before),
     )
+
+
+def unread_of(run: Run) -> list[str]:
+    """The systems that a run could not read: what was known of them before is still so, as far as anybody knows."""
+    return [name for name, each in run.summary["systems"].items() if each["state"] == "failed"]
 
 
 def ages(found: Iterable[Finding]) -> list[Age]:

@@ -130,5 +130,6 @@ EVIDENCE: dict[str, Words] = {
     "evidence.system_version": Words("系统版本", "System's version"),
     "evidence.unmapped": Words("未映射的字段", "Field without mapping"),
     "evidence.breaker": Words("暂停投递原因", "Deliveries stopped because"),
+    "evidence.queued": Words("队列中待收消息", "Messages in the queue"),
     "evidence.due_at": Words("下次尝试", "Next attempt"),
 }

@@ -49,6 +49,10 @@ TELLINGS: dict[Cause, Telling] = {
                 "变更已发出，正在送往 {system}，还没有写入。", "The change is on its way to {system} and not there yet."
             ),
             Words("发出时间 {published_at}。", "It was sent at {published_at}."),
+            Words(
+                "队列里还有 {queued} 条消息没有收，请确认消费者在运行。",
+                "{queued} messages wait in its queue: see that its consumer runs.",
+            ),
             Words("暂停投递，因为{breaker}。", "Deliveries are stopped, because {breaker}."),
             Words("已尝试 {attempts} 次。", "Attempts so far: {attempts}."),
             Words("下次尝试 {due_at}。", "The next attempt is at {due_at}."),
