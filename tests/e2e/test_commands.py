@@ -92,7 +92,7 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     machine = Machine(folder, {"HUB_DATA_DIR": str(folder / "data"), "HUB_API__PORT": "0"})
     write(folder / "histories.jsonl", ORDERS)
     with machine.daemon("up") as up:
-        assert wait_until(lambda: len(up.children()) == 7, seconds=20), up.said()
+        assert wait_until(lambda: len(up.children()) == 8, seconds=20), up.said()
         machine.must("orders", "import", "histories.jsonl")
         assert wait_until(lambda: everything_arrived(machine), seconds=30), up.said()
         up.terminate()
