@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 
 from sqlalchemy import Connection, Engine
@@ -29,6 +30,15 @@ GAUGES_EVERY_SECONDS = 2
 NO_QUEUE = "no queue took it"
 
 _log = logs.get("relay")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the bus said of a batch. While a queue is `lacking`, what the others took is `missed` by that one."""
+
+    fates: dict[int, Fate]
+    lacking: str
+    missed: frozenset[int]
 
 
 class Relay:
@@ -79,14 +89,13 @@ class Relay:
         lacking = self._lacking() if any(row.held_for for row in rows) else ""
         # What waits for that queue alone is with all the others: it would only come to them again.
         waiting = [row.id for row in rows if lacking and row.held_for == lacking]
-        fates = self._publish([row for row in rows if not lacking or row.held_for != lacking])
+        sent = self._publish([row for row in rows if not lacking or row.held_for != lacking], lacking)
+        fates = sent.fates
         reach("relay.published")
         metrics_of(fates)
-        confirmed = [row.id for row in rows if fates.get(row.id) is Fate.CONFIRMED]
+        confirmed = [row.id for row in rows if fates.get(row.id) is Fate.CONFIRMED and row.id not in sent.missed]
         resting = [row.id for row in rows if fates.get(row.id) in (Fate.UNROUTABLE, Fate.REFUSED)]
-        if confirmed and (lacking := lacking or self._lacking()):
-            confirmed, waiting = [], waiting + confirmed
-        held = {NO_QUEUE: resting, lacking: waiting}
+        held = {NO_QUEUE: resting, sent.lacking: [*waiting, *sorted(sent.missed)]}
         try:
             self._settle(lease, confirmed, {reason: ids for reason, ids in held.items() if ids})
             reach("relay.settled")
@@ -97,8 +106,10 @@ class Relay:
         if unknown := sum(fate is Fate.UNKNOWN for fate in fates.values()):
             raise BusLost(f"{unknown} events without a confirm in time; they are published again with the same ids")
 
-    def _publish(self, rows: Sequence[Pending]) -> dict[int, Fate]:
+    def _publish(self, rows: Sequence[Pending], lacking: str) -> Sent:
+        """Wave after wave; after each it is asked whether every queue was there to take it."""
         fates: dict[int, Fate] = {}
+        missed: set[int] = set()
         blocked: set[str] = set()
         with metrics.publish_duration.time():
             for wave in waves(rows, self._settings.window):
@@ -108,7 +119,11 @@ class Relay:
                 going = [row for row in wave if row.order_no not in blocked]
                 fates |= dict(zip((row.id for row in going), self._send(going), strict=True))
                 blocked |= {row.order_no for row in going if fates[row.id] is not Fate.CONFIRMED}
-        return fates
+                taken = {row.id for row in going if fates[row.id] is Fate.CONFIRMED}
+                if taken and (lacking := lacking or self._lacking()):
+                    # The other systems have it, and need not wait for the versions that follow.
+                    missed |= taken
+        return Sent(fates, lacking, frozenset(missed))
 
     def _send(self, rows: Sequence[Pending]) -> list[Fate]:
         try:
