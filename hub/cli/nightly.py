@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import typer
@@ -64,7 +64,7 @@ def run(  # noqa: PLR0913 - each is an option
     settings = config.load()
     logs.configure(groups.Log(level="warning", format="console"), "hub")
     scope = Scope(_numbers(orders), moment("since", since, settings))
-    names = [known_system(name) for name in system or config.SYSTEMS]
+    names = list(dict.fromkeys(known_system(name) for name in system or config.SYSTEMS))
     filed_under, actor = _day(day, settings), who(by)
     with _progress() as told, wiring.reconciling(settings, names, notice=notice) as ready:
         how = heal or settings.reconcile.heal
@@ -120,10 +120,15 @@ def report(
     """Where the report of a run is; the files are for people, report.json is for programs."""
     settings = config.load()
     with wiring.hub_engine(settings, "reconcile") as engine, reading(engine) as connection:
-        found = runs.find(connection, run_id) if run_id else next(iter(runs.latest(connection)), None)
+        found = runs.find(connection, run_id) if run_id is not None else next(iter(runs.latest(connection)), None)
     if found is None or found.report is None:
         raise NotFound("there is no report yet; make one: hub reconcile run")
     folder = settings.reports_dir / found.report
+    if not folder.is_dir():
+        raise NotFound(
+            f"the report of run {found.id} is not at {folder}: it was filed elsewhere, or removed "
+            f"after {settings.reconcile.reports_days} days"
+        )
     if json_:
         typer.echo((folder / "report.json").read_text(encoding="utf-8"))
         return
@@ -154,12 +159,10 @@ def _numbers(given: str | None) -> tuple[str, ...] | None:
 
 
 def _day(given: str | None, settings: config.Settings) -> str:
+    moment = clock.utcnow()
     if given is None:
-        return nights.business_day(clock.utcnow(), settings.tz)
-    try:
-        return date.fromisoformat(given).isoformat()
-    except ValueError as error:
-        raise BadInput(f"--day: {given[:40]!r} is no day; write one such as 2026-11-26") from error
+        return nights.business_day(moment, settings.tz)
+    return nights.given_day(given, moment, settings.tz, settings.reconcile.reports_days)
 
 
 def _words(names: Sequence[str], scope: Scope) -> str:

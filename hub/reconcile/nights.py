@@ -60,6 +60,23 @@ def business_day(moment: datetime, tz: str) -> str:
     return day.isoformat()
 
 
+def given_day(given: str, moment: datetime, tz: str, most_days: int) -> str:
+    """The day that is written as 2026-11-26; BadInput where it is none, lies ahead, or is more than so many days ago.
+
+    Reports are forgotten by the day they are of: one that lies ahead would make all others too old.
+    """
+    try:
+        day = date.fromisoformat(given)
+    except ValueError as error:
+        raise BadInput(f"--day: {given[:40]!r} is no day; write one such as 2026-11-26") from error
+    today = moment.astimezone(ZoneInfo(tz)).date()
+    if day > today:
+        raise BadInput(f"--day: {day} lies ahead; today is {today}")
+    if (today - day).days > most_days:
+        raise BadInput(f"--day: {day} is too long ago; reports are kept {most_days} days (HUB_RECONCILE__REPORTS_DAYS)")
+    return day.isoformat()
+
+
 def last_due(moment: datetime, at: str, tz: str) -> datetime:
     """The last moment, not after this one, at which a run was due; `at` is 02:30 on the clocks of the zone."""
     return max(due for due in _around(moment, at, tz) if due <= moment).astimezone(ZoneInfo(tz))

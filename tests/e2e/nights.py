@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Connection, Engine, select, text
 
-from hub import wiring
+from hub import clock, wiring
 from hub.database import Row, open_engine, reading, writing
 from hub.night_tables import findings, tickets
 from hub.oms import orders
@@ -28,7 +30,8 @@ from tests.nodes.rabbitmq import RabbitNode
 from tests.running import Machine
 from tests.support import ADMIN
 
-DAY, NEXT_DAY = "2026-11-26", "2026-11-27"
+NEXT_DAY = str(clock.utcnow().astimezone(ZoneInfo("Asia/Shanghai")).date())
+DAY = str(date.fromisoformat(NEXT_DAY) - timedelta(days=1))
 """Named, because a night may fall on the hour at which business days change."""
 
 

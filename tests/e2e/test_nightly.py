@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,31 @@ def test_a_night_on_which_a_system_cannot_be_read_says_so_and_is_over(machine: M
         assert nightly.line("night.over")["verdict"] == "incomplete"
         ended(nightly)
     assert runs(machine)[0]["unread"] == ["crm"]
+
+
+def test_a_day_that_lies_ahead_is_refused_and_removes_no_report(machine: Machine) -> None:
+    machine.must("reconcile", "run")
+    filed = machine.must("reconcile", "report")
+    done = machine.hub("reconcile", "run", "--day", "9999-12-31")
+    assert done.returncode == 65
+    assert done.stderr.startswith("hub: --day: 9999-12-31 lies ahead;")
+    assert machine.must("reconcile", "report") == filed
+    assert len(runs(machine)) == 1
+
+
+def test_a_report_that_is_gone_is_not_found_in_one_line(machine: Machine) -> None:
+    machine.must("reconcile", "run")
+    shutil.rmtree(machine.folder / "data" / "reports")
+    for options in ([], ["--json"]):
+        done = machine.hub("reconcile", "report", *options)
+        assert done.returncode == 4
+        assert done.stderr.startswith("hub: the report of run 1 is not at ")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_system_that_is_named_twice_is_one_scope(machine: Machine) -> None:
+    machine.must("reconcile", "run", "--system", "crm", "--system", "crm")
+    assert [run["scope"] for run in runs(machine)] == ["systems crm"]
 
 
 def test_what_it_says_is_json_in_the_name_of_its_service(machine: Machine) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from hub.reconcile.nights import Try, business_day, is_wanted, last_due, next_due
+from hub.errors import BadInput
+from hub.reconcile.nights import Try, business_day, given_day, is_wanted, last_due, next_due
 
 SHANGHAI, NEW_YORK, NUUK = "Asia/Shanghai", "America/New_York", "America/Nuuk"
 
@@ -148,3 +149,28 @@ class TestWhetherANightIsStillToBeCompared:
     def test_in_the_end_it_is_left_to_people(self) -> None:
         tried = Try(whole=False, ended_at=self.NOON - timedelta(hours=1))
         assert [is_wanted([tried] * times, self.NOON) for times in (3, 4)] == [True, False]
+
+
+# (what was typed at half past two on the 27th in Shanghai, where 400 days are kept, and the day that is meant)
+GIVEN = [("2026-11-26", "2026-11-26"), ("2026-11-27", "2026-11-27"), ("20261126", "2026-11-26"), ("2025-10-23",) * 2]
+
+# (what was typed, and what is wrong with it)
+NO_DAYS = [
+    ("yesterday", "is no day; write one such as 2026-11-26"),
+    ("2026-11-28", "lies ahead; today is 2026-11-27"),
+    ("2028-11-26", "lies ahead"),
+    ("9999-12-31", "lies ahead"),
+    ("2025-10-22", "is too long ago; reports are kept 400 days"),
+    ("0001-01-01", "is too long ago"),
+]
+
+
+@pytest.mark.parametrize(("given", "meant"), GIVEN)
+def test_a_day_may_be_given_as_long_as_its_report_is_kept(given: str, meant: str) -> None:
+    assert given_day(given, datetime(2026, 11, 26, 18, 30, tzinfo=UTC), SHANGHAI, 400) == meant
+
+
+@pytest.mark.parametrize(("given", "wrong"), NO_DAYS)
+def test_a_day_that_would_make_every_other_report_too_old_is_refused(given: str, wrong: str) -> None:
+    with pytest.raises(BadInput, match=wrong):
+        given_day(given, datetime(2026, 11, 26, 18, 30, tzinfo=UTC), SHANGHAI, 400)
