@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, update
 
 from hub.audit import verbs as audit
 from hub.database import reading, writing
@@ -24,7 +24,7 @@ from hub.reconcile.compare import Kind
 from hub.reconcile.findings import MOST_HEALS, Seen
 from hub.reconcile.heal import heal, would
 from hub.reconcile.runs import Run
-from hub.tables import journal, ledger
+from hub.tables import journal, ledger, orders
 from tests.reconciling import (
     BY,
     BY_HAND,
@@ -86,6 +86,20 @@ def test_what_was_never_received_is_brought_at_its_present_version(engine: Engin
     heal(engine, run, lease, PLENTY, BY)
     known = entry(engine, number)
     assert (known["wanted_version"], known["applied_version"]) == (2, 0)
+
+
+def test_an_order_whose_rows_contradict_each_other_is_left_to_a_person_and_holds_up_no_other(
+    engine: Engine, lease: Lease
+) -> None:
+    numbers = on_time(engine, 5)
+    with writing(engine) as connection:
+        connection.execute(update(orders).where(orders.c.order_no == numbers[2]).values(total=orders.c.total + 1))
+    run, seen = found(engine, numbers)
+    assert heal(engine, run, lease, PLENTY, BY) == {}
+    rows = [finding(engine, each.key) for each in sorted(seen, key=lambda each: each.order_no)]
+    assert [row["state"] for row in rows] == ["healing", "healing", "open", "healing", "healing"]
+    assert [row["person"] for row in rows] == [False, False, True, False, False]
+    assert entry(engine, numbers[2])["wanted_body"] is None
 
 
 @pytest.mark.parametrize("judgement", [BY_HAND, ON_ITS_WAY], ids=["by hand", "on its way"])
