@@ -39,11 +39,14 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from hub import groups
-from hub.errors import DependencyDown, NotPrepared
+from hub.errors import DependencyDown, NotAllowed, NotPrepared
 
 Row = Mapping[str, Any]
 
 _NO_TABLE = ("42P01", "3F000")
+_NO_RIGHT = "42501"
+# A server that takes no writes, as a standby after a failover.
+_TAKES_NO_WRITES = "25006"
 _READ_ONLY = "hub_read_only"
 _SQLITE_DOWN = re.compile("locked|unable to open|disk|full|readonly|malformed")
 _TEXT_TIME = "%Y-%m-%dT%H:%M:%f000+00:00"
@@ -161,9 +164,12 @@ def all_of(batch: FromClause, *more: Any) -> Select[Any]:
 def translate(error: DBAPIError) -> Exception:
     """A lost, locked or refusing database as DependencyDown; any other error as it is."""
     said = (str(error.orig).strip() or "no answer").splitlines()[0]
-    if getattr(error.orig, "pgcode", None) in _NO_TABLE or said.startswith("no such table"):
+    code = getattr(error.orig, "pgcode", None)
+    if code in _NO_TABLE or said.startswith("no such table"):
         return NotPrepared(f"database: {said}: run hub db upgrade")
-    lost = error.connection_invalidated or isinstance(error, OperationalError)
+    if code == _NO_RIGHT:
+        return NotAllowed(f"database: {said}")
+    lost = code == _TAKES_NO_WRITES or error.connection_invalidated or isinstance(error, OperationalError)
     if not lost or (isinstance(error.orig, sqlite3.Error) and not _SQLITE_DOWN.search(said)):
         return error
     return DependencyDown(f"database: {said}")

@@ -31,6 +31,10 @@ class NotPrepared(DependencyDown):
     """The database answers and has not the tables."""
 
 
+class NotAllowed(DependencyDown):
+    """The database answers and its login has not the right."""
+
+
 class SystemUnread(DependencyDown):
     """A system could not be read to its end; the hub's own database is not meant."""
 

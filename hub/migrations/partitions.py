@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from hub.database import now, reading, writing
-from hub.errors import DependencyDown, Refused
+from hub.errors import DependencyDown, NotAllowed, Refused
 from hub.tables import PARTITIONED
 
 LOCK_MILLISECONDS = 2000
@@ -25,7 +25,6 @@ _CHILDREN = text(
     "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
     "WHERE i.inhparent = CAST(:of AS regclass)"
 )
-_NOT_OWNER = "42501"
 # Since we looked, a row of the day went to the rest, or somebody else made the partition.
 _MEANWHILE = ("23514", "23505", "42P07", "42710")
 
@@ -99,12 +98,8 @@ def _run(engine: Engine, *statements: str) -> None:
             connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}"))
             for statement in statements:
                 connection.execute(text(statement))
-    except DBAPIError as error:
-        if _code(error) == _NOT_OWNER:
-            raise Refused(
-                "only the owner of the tables can make and drop partitions: set HUB_DB__URL to its"
-            ) from error
-        raise
+    except NotAllowed as error:
+        raise Refused("only the owner of the tables can make and drop partitions: set HUB_DB__URL to its") from error
 
 
 def _code(error: DBAPIError) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, select, text
@@ -344,3 +345,16 @@ def locked(engine: Engine) -> Iterator[None]:
         if engine.dialect.name == "postgresql":
             connection.execute(text("LOCK TABLE hub_orders IN ACCESS EXCLUSIVE MODE"))
         yield
+
+
+def test_a_database_that_takes_no_writes_parks_no_order(postgres_url: str) -> None:
+    system = InterfaceTables("erp", Database(url=SecretStr(postgres_url)))
+    system.prepare()
+    system.close()
+    with closing(psycopg2.connect(postgres_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {connection.info.dbname} SET default_transaction_read_only = on")
+    standby = InterfaceTables("erp", Database(url=SecretStr(postgres_url)))
+    result = standby.apply([wanted(order_at(2))])[0]
+    standby.close()
+    assert isinstance(result, Unreachable)
+    assert "read-only transaction" in str(result)

@@ -9,15 +9,16 @@ from pathlib import Path
 import psycopg2
 import pytest
 from psycopg2.errors import InsufficientPrivilege
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from hub import config, migrations, wiring
 from hub.audit.seal import seal
 from hub.audit.verbs import Operator, record
 from hub.audit.verify import verify
 from hub.database import writing
-from hub.errors import Refused
+from hub.errors import NotAllowed, Refused
 from hub.migrations.roles import ROLES, statements
+from hub.night_tables import findings
 from hub.operations import maintenance
 from hub.producers.importer import Tally, import_file
 from tests.e2e import histories
@@ -134,6 +135,15 @@ def test_the_operators_role_is_enough_for_the_audit_and_the_readers_to_verify_it
     assert made is not None
     with engine_of("reader", database) as engine:
         assert verify(engine, [made]) == []
+
+
+def test_what_a_role_may_not_do_is_told_in_one_sentence(database: str) -> None:
+    with (
+        engine_of("reader", database) as engine,
+        pytest.raises(NotAllowed, match="^database: permission denied for table findings$"),
+        writing(engine) as connection,
+    ):
+        connection.execute(update(findings).values(person=False))
 
 
 def test_the_maintenance_role_is_enough_for_retention_once_the_owner_has_made_the_partitions(database: str) -> None:
