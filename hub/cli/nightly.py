@@ -18,7 +18,7 @@ from hub.cli.options import Since, known_system, moment, order_numbers
 from hub.cli.output import AsJson, By, Output, print_json, print_rows, print_table, who
 from hub.daemon import stop_on_signals, stop_with_input
 from hub.database import reading
-from hub.errors import BadInput, DependencyDown, NotFound, Refused
+from hub.errors import BadInput, DependencyDown, LeaseLost, NotFound, Refused
 from hub.notify import queue
 from hub.reconcile import job, nights, runs
 from hub.reconcile.job import Outcome
@@ -239,7 +239,7 @@ def _night(settings: config.Settings) -> bool:
             terms = Terms(_day(None, settings), EVERYTHING, settings.reconcile.heal, ready.rules.version, "hub")
             outcome = job.run(ready, Scope(), terms, lambda _what, _where: None)
             _tell(settings, ready.engine)
-    except (DependencyDown, Refused) as error:
+    except (DependencyDown, LeaseLost, Refused) as error:
         _log.warning("night.put_off", error=error)
         return False
     _log.info("night.over", run=outcome.run.id, verdict=outcome.report.verdict.state, report=str(outcome.folder))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from hub import wiring
 from hub.database import in_seconds, writing
@@ -77,6 +77,21 @@ def test_a_report_that_is_gone_is_not_found_in_one_line(machine: Machine) -> Non
 def test_a_system_that_is_named_twice_is_one_scope(machine: Machine) -> None:
     machine.must("reconcile", "run", "--system", "crm", "--system", "crm")
     assert [run["scope"] for run in runs(machine)] == ["systems crm"]
+
+
+def test_a_night_that_another_process_takes_over_is_put_off_and_the_daemon_stays(machine: Machine) -> None:
+    machine.must("reconcile", "run")
+    long_ago(machine)
+    with wiring.hub_engine(machine.settings, "test") as engine, writing(engine) as connection:
+        connection.execute(
+            text(
+                "CREATE TRIGGER taken_over AFTER INSERT ON reconcile_runs "
+                "BEGIN UPDATE leases SET epoch = epoch + 1 WHERE name = 'reconcile'; END"
+            )
+        )
+    with machine.daemon("reconcile", "nightly") as nightly:
+        assert "has a newer holder" in nightly.line("night.put_off")["error"]
+        ended(nightly)
 
 
 def test_what_it_says_is_json_in_the_name_of_its_service(machine: Machine) -> None:

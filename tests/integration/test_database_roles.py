@@ -140,7 +140,7 @@ def test_the_operators_role_is_enough_for_the_audit_and_the_readers_to_verify_it
 def test_what_a_role_may_not_do_is_told_in_one_sentence(database: str) -> None:
     with (
         engine_of("reader", database) as engine,
-        pytest.raises(NotAllowed, match="^database: permission denied for table findings$"),
+        pytest.raises(NotAllowed, match=r"^database: permission denied for table findings$"),
         writing(engine) as connection,
     ):
         connection.execute(update(findings).values(person=False))
