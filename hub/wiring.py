@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import REGISTRY
@@ -22,7 +23,7 @@ from hub.consumers.system import System
 from hub.consumers.worker import Worker
 from hub.daemon import Loop, Vitals, run_loops, stop_on_signals
 from hub.database import is_postgres, open_engine
-from hub.errors import DependencyDown, NotFound
+from hub.errors import BusMissing, DependencyDown, NotFound
 from hub.migrations import partitions
 from hub.oms.wakeup import Wakeup
 from hub.probes import Probes
@@ -174,11 +175,14 @@ def queued(settings: config.Settings, role: str) -> Mapping[str, int]:
 
 
 def _queued_if_known(settings: config.Settings) -> Mapping[str, int]:
-    try:
-        return queued(settings, "reconcile")
-    except DependencyDown:
-        # A comparison goes on without the bus: what is in a queue is then told as never received, and healed.
-        return {}
+    """As `queued`, of those queues that can be asked: one that is gone says nothing about the others."""
+    whole, found = topology_of(settings), {}
+    # A comparison goes on without the bus: what is in a queue is then told as never received, and healed.
+    with suppress(DependencyDown), bus_of(settings, "reconcile") as bus:
+        for name, queue in zip(config.SYSTEMS, whole.queues, strict=True):
+            with suppress(BusMissing):
+                found[name] = bus.depths(replace(whole, queues=(queue,)))[queue.name]
+    return found
 
 
 def check_bus(bus: Bus, settings: config.Settings) -> None:
