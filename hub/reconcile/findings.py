@@ -105,7 +105,9 @@ def gone_on(before: Row | None, seen: Seen, run: Run, moment: datetime) -> dict[
         "state": state,
         "owner": before["owner"] if given else judgement.owner,
         "person": state is State.OPEN and _needs_person(judgement, run, before["heals"]),
-        "nights": before["nights"] + (before["last_day"] != run.terms.day),
+        # A day that is compared once more after later ones is no night more.
+        "nights": before["nights"] + (run.terms.day > before["last_day"]),
+        "last_day": max(run.terms.day, before["last_day"]),
         "closed_at": None,
     }
 

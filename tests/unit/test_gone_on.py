@@ -92,6 +92,12 @@ def test_the_next_night_counts_and_the_first_sight_stays() -> None:
     assert seen_again(row, run=make_run(12, day="2026-11-30"))["nights"] == 3
 
 
+def test_a_day_that_is_compared_again_after_the_next_one_is_no_night_more() -> None:
+    row = seen_again(seen_again(first()), run=make_run(12, day="2026-11-26"))
+    assert (row["nights"], row["last_day"], row["last_run"]) == (2, "2026-11-27", 12)
+    assert seen_again(row, run=make_run(13, day="2026-11-27"))["nights"] == 2
+
+
 def test_what_was_never_healed_is_as_severe_as_before() -> None:
     assert seen_again(seen_again(first()))["severity"] == "medium"
 
