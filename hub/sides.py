@@ -36,6 +36,7 @@ from sqlalchemy import (
     select,
     text,
     true,
+    type_coerce,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -251,7 +252,8 @@ def _link(
         # The hash folds both halves of a bigint into one; hashed with its upper half, no two are alike.
         whole = cast(func.coalesce(column, 0), BigInteger)
         return func.hashint8extended(whole, func.hashint8extended(whole.bitwise_rshift(32), seed))
-    meant = case(dict(words), value=collate(column, "C"), else_=column) if words else column
+    word = type_coerce(column, Text)
+    meant = case(dict(words), value=collate(word, "C"), else_=word) if words else word
     return func.hashtextextended(collate(func.coalesce(meant, ""), "C"), seed)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from hub.consumers.outcome import ParkedReason
-from hub.reconcile.compare import Difference, Kind
+from hub.reconcile.compare import Difference, Kind, is_number
 
 
 class Cause(StrEnum):
@@ -199,7 +199,7 @@ def raised(judgement: Judgement) -> Judgement:
 
 def _is_oms_behind(difference: Difference, evidence: Evidence) -> bool:
     known = evidence.oms_version or 0
-    shown = difference.theirs.version if difference.theirs else 0
+    shown = difference.theirs.version if difference.theirs and is_number(difference.theirs.version) else 0
     if difference.kind is Kind.EXTRA:
         return evidence.entry is not None
     return shown > known or (evidence.entry is not None and evidence.entry.wanted_version > known)

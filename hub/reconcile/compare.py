@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from hub.errors import NotSorted
@@ -62,13 +63,18 @@ def compare(
             seen, theirs = theirs, next(shown, None)
 
 
+def is_number(shown: object) -> bool:
+    """Whether what a system shows in the place of a number is one: its own tables may hold a word there, or nothing."""
+    return isinstance(shown, (int, Decimal))
+
+
 def _judged(ours: OrderFacts, theirs: OrderFacts, rules: SystemRules) -> Difference | None:
     theirs, unmapped = rules.canonical(theirs)
     apart = rules.apart(ours, theirs)
     if not apart:
         return None
     names = {each.field for each in apart}
-    stale = "version" in names and theirs.version < ours.version
+    stale = "version" in names and is_number(theirs.version) and theirs.version < ours.version
     kind = Kind.STALE if stale else Kind.DIFFERS
     return Difference(kind, ours.order_no, ours, theirs, apart, tuple(name for name in unmapped if name in names))
 

@@ -21,7 +21,7 @@ from hub.oms import leases
 from hub.oms.leases import Lease
 from hub.reconcile import findings as store
 from hub.reconcile.causes import Evidence, Judgement, judge
-from hub.reconcile.compare import Difference
+from hub.reconcile.compare import Difference, is_number
 from hub.reconcile.evidence import gather, versions
 from hub.reconcile.findings import Seen
 from hub.reconcile.proof import proof
@@ -34,6 +34,7 @@ from hub.reconcile.runs import Run
 from hub.tables import dead_letters, ledger, outbox
 
 AT_ONCE = 500
+CURRENCY_LETTERS = 3
 MOST_FINDINGS = 20_000
 """What is beyond is counted and not written down: a system that lost everything has one cause, not a million."""
 
@@ -140,18 +141,24 @@ def _seen(system: str, difference: Difference, evidence: Evidence, judgement: Ju
     order = difference.ours or difference.theirs
     assert order is not None  # noqa: S101 - for the type checker: one of the two sides has it
     facts: Mapping[str, Any] = {
-        "channel": order.channel,
-        "shop": order.shop,
-        "channel_order_no": order.channel_order_no,
+        "channel": _text(order.channel) or "",
+        "shop": _text(order.shop) or "",
+        "channel_order_no": _text(order.channel_order_no) or "",
         "oms_version": difference.ours.version if difference.ours else None,
-        "system_version": difference.theirs.version if difference.theirs else None,
+        "system_version": _number(difference.theirs.version) if difference.theirs else None,
         "fields": [
             {"field": name, "oms": _text(ours), "system": _text(theirs)} for name, ours, theirs in difference.fields
         ],
         "evidence": proof(judgement.cause, difference, evidence),
         "owner_group": judgement.owner,
     }
-    return Seen(system, difference.order_no, difference.kind, judgement, order.currency, order.total, facts)
+    # What only the system has is as its tables hold it.
+    currency, amount = str(order.currency or "")[:CURRENCY_LETTERS], _number(order.total) or 0
+    return Seen(system, difference.order_no, difference.kind, judgement, currency, amount, facts)
+
+
+def _number(shown: Any) -> int | None:
+    return int(shown) if is_number(shown) else None
 
 
 def _text(value: object) -> str | None:

@@ -68,7 +68,9 @@ def _named(engine: Engine, batch: Sequence[Difference]) -> Iterator[Difference]:
 
 def _known(engine: Engine, extra: Sequence[OrderFacts]) -> dict[tuple[Any, ...], str]:
     names = [column.name for column in _SHOPS_OWN]
-    rows = [dict(zip(names, own, strict=True)) for own in sorted({_own(each) for each in extra if all(_own(each))})]
+    rows = [
+        dict(zip(names, own, strict=True)) for own in sorted({_own(each) for each in extra if _is_told(_own(each))})
+    ]
     if not rows:
         return {}
     with reading(engine) as connection:
@@ -76,6 +78,10 @@ def _known(engine: Engine, extra: Sequence[OrderFacts]) -> dict[tuple[Any, ...],
         same = and_(*(column == batch.c[column.name] for column in _SHOPS_OWN))
         found = connection.execute(select(orders.c.order_no, *_SHOPS_OWN).join(batch, same))
         return {tuple(own): number for number, *own in found}
+
+
+def _is_told(own: tuple[Any, ...]) -> bool:
+    return all(isinstance(word, str) and word for word in own)
 
 
 def _own(facts: OrderFacts) -> tuple[Any, ...]:

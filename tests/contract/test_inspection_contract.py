@@ -192,6 +192,29 @@ def test_what_the_oms_has_not_is_extra_and_one_of_ours_under_another_number_is_a
     assert json.loads(rows["SO-TWICE"]["facts"])["evidence"]["duplicate_of"] in shown
 
 
+def test_words_in_the_place_of_numbers_are_findings_like_others(
+    engine: Engine, lease: Lease, system: LivelyTables, inside: Engine, shown: list[str]
+) -> None:
+    if is_postgres(inside):
+        done_there(inside, "ALTER TABLE hub_orders DISABLE TRIGGER USER")
+        for column in ("version", "total", "currency", "shop"):
+            done_there(inside, f"ALTER TABLE hub_orders ALTER COLUMN {column} TYPE varchar(20)")
+            done_there(inside, f"ALTER TABLE hub_orders ALTER COLUMN {column} DROP NOT NULL")
+        done_there(inside, f"UPDATE hub_orders SET shop = NULL WHERE order_no = '{shown[1]}'")
+    columns = "status, channel, shop, customer_id, vip, lines_hash, event_id, placed_at, changed_at, written_at"
+    done_there(
+        inside,
+        f"INSERT INTO hub_orders (order_no, channel_order_no, version, total, currency, {columns}) "
+        f"SELECT 'SO-OTHER', 'X', 'two', 'much', 'RENMINBI', {columns} FROM hub_orders WHERE order_no = '{shown[1]}'",
+    )
+    done_there(inside, f"UPDATE hub_orders SET version = 'two' WHERE order_no = '{shown[0]}'")
+    assert inspected(engine, lease, system).complete
+    rows = by_order(engine)
+    assert [rows[number]["kind"] for number in (shown[0], "SO-OTHER")] == ["differs", "extra"]
+    assert [rows["SO-OTHER"][name] for name in ("amount", "currency")] == [0, "REN"]
+    assert json.loads(rows[shown[0]]["facts"])["system_version"] is None
+
+
 def test_an_order_that_arrives_between_the_two_looks_is_no_finding(
     engine: Engine, lease: Lease, system: LivelyTables, shown: list[str]
 ) -> None:
