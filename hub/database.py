@@ -222,13 +222,23 @@ def _stored_text(moment: datetime) -> str:
 
 def _sqlite(url: URL, database: groups.Database) -> Engine:
     if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(url.database).parent)
     engine = create_engine(
         url, pool_size=database.pool_size, connect_args={"timeout": database.lock_seconds}, hide_parameters=True
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DependencyDown(
+            f"{folder} cannot be made: {error.strerror}; mount or make it, "
+            "or name another folder in HUB_DATA_DIR (where a URL is set, in the URL)"
+        ) from error
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001 - signature of SQLAlchemy

@@ -426,6 +426,15 @@ def test_the_doctor_finds_what_lacks_and_nothing_once_it_is_there(machine: Machi
         assert word in well
 
 
+@pytest.mark.parametrize("words", ["status", "up", "reconcile run", "doctor"])
+def test_a_folder_that_cannot_be_made_is_named_without_a_trace(machine: Machine, words: str) -> None:
+    (machine.folder / "in-the-way").write_text("")
+    done = machine.given(HUB_DATA_DIR=str(machine.folder / "in-the-way")).hub(*words.split())
+    assert (done.returncode, len(done.stderr.splitlines())) == (69, 1), done.stderr
+    assert words == "doctor" or "in-the-way cannot be made: " in done.stderr
+    assert "HUB_DATA_DIR" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("words", UNPREPARED, ids=" ".join)
 def test_before_the_tables_are_made_a_command_says_how_to_make_them(machine: Machine, words: tuple[str, ...]) -> None:
     (machine.folder / "good.jsonl").write_text(json.dumps(GOOD) + "\n")
