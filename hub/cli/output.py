@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pwd
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -32,6 +33,7 @@ By = Annotated[str | None, typer.Option("--by", help="Who does this, for the aud
 _LONGEST_NAME = 64
 _LONGEST_WHOLE = 20
 _NARROWEST = 80
+_WORD = re.compile("[a-z]+(_[a-z]+)*")
 
 # A spreadsheet takes a cell that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -108,9 +110,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str | N
 def _add_column(made: Table, heading: str, values: Sequence[Any]) -> None:
     numeric = bool(values) and all(isinstance(value, (int, float)) for value in values)
     side: JustifyMethod = "right" if numeric else "left"
-    made.add_column(
-        heading, justify=side, min_width=cell_len(heading), no_wrap=all(map(_is_whole, values)), overflow="fold"
-    )
+    whole = all(map(_is_whole, values)) and not all(map(_is_word, values))
+    made.add_column(heading, justify=side, min_width=cell_len(heading), no_wrap=whole, overflow="fold")
+
+
+def _is_word(value: Any) -> bool:
+    # One of ours, such as changed_by_hand: where room is short it is folded before a key or an order number is.
+    return isinstance(value, str) and _WORD.fullmatch(value) is not None
 
 
 def _is_whole(value: Any) -> bool:
