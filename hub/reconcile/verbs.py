@@ -65,7 +65,7 @@ def accept(engine: Engine, by: Operator, key: str, reason: str, until: datetime)
 
 def hand_over(engine: Engine, by: Operator, key: str, owner: str | None, note: str | None) -> dict[str, Any]:
     """Give a finding to somebody, or note something on it; either is kept until it ends."""
-    if owner is None and note is None:
+    if (owner is None and note is None) or (owner is not None and not owner.strip()):
         raise BadInput("--to, --note: say who is to have it, or what is to be noted")
     if owner is not None and len(owner) > LONGEST_OWNER:
         raise BadInput(f"--to: {len(owner)} characters are too long; at most {LONGEST_OWNER}")

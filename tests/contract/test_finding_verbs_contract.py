@@ -127,7 +127,11 @@ class TestHandingOver:
 
     @pytest.mark.parametrize(
         ("owner", "note", "said"),
-        [(None, None, "--to, --note: say who"), ("x" * 65, None, "--to: 65 characters are too long; at most 64")],
+        [
+            (None, None, "--to, --note: say who"),
+            (" ", None, "--to, --note: say who"),
+            ("x" * 65, None, "--to: 65 characters are too long; at most 64"),
+        ],
     )
     def test_what_says_nothing_or_too_much_is_refused(
         self, engine: Engine, key: str, owner: str | None, note: str | None, said: str
