@@ -19,6 +19,7 @@ from hub.reconcile import verbs
 from hub.reconcile.causes import Cause
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import LIVING, State
+from hub.reconcile.report.voice import Voice
 from hub.reconcile.verbs import Filter
 
 app = typer.Typer()
@@ -58,20 +59,29 @@ def list_(  # noqa: PLR0913 - each is an option
 @app.command()
 def show(key: Key, json_: AsJson = False) -> None:
     """All that is known of a finding: the fields that are apart, and what proves the cause."""
-    with wiring.hub_engine(config.load(), "reconcile") as engine:
+    settings = config.load()
+    with wiring.hub_engine(settings, "reconcile") as engine:
         row = verbs.one(engine, key)
     facts = json.loads(row["facts"])
     if json_:
         print_json(row | {"facts": facts})
         return
-    told = [(name.replace("_", " "), row[name]) for name in (*_TOLD, *_MOMENTS) if row[name] is not None]
+    _print_finding(row, facts, Voice("en", settings.tz))
+
+
+def _print_finding(row: dict[str, Any], facts: dict[str, Any], voice: Voice) -> None:
+    currency = row["currency"]
+    shown = row | {"amount": voice.value("total", str(row["amount"]), currency)}
+    told = [(name.replace("_", " "), shown[name]) for name in (*_TOLD, *_MOMENTS) if shown[name] is not None]
     told += [(name, row[name]) for name in ("note", "accepted_by", "accepted_for") if row[name]]
-    told += [(name.replace("_", " "), value) for name, value in facts["evidence"].items()]
+    told += [(name.replace("_", " "), voice.evidence(name, value)) for name, value in facts["evidence"].items()]
     print_table(["what", "value"], told)
     if facts["fields"]:
-        print_table(
-            ["field", "OMS", row["system"]], [(each["field"], each["oms"], each["system"]) for each in facts["fields"]]
-        )
+        both = [
+            (each["field"], *(voice.value(each["field"], each[side], currency) for side in ("oms", "system")))
+            for each in facts["fields"]
+        ]
+        print_table(["field", "OMS", row["system"]], both)
 
 
 @app.command()

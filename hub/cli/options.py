@@ -60,7 +60,8 @@ def order_numbers(given: str, numbers: Sequence[str]) -> list[str]:
         try:
             _NUMBER.validate_python(number)
         except ValidationError as error:
-            raise BadInput(f"{given}: {number[:40]!r} is no order number; see hub parked list or hub reconcile list") from error
+            where = "see hub parked list or hub reconcile list"
+            raise BadInput(f"{given}: {number[:40]!r} is no order number; {where}") from error
     return list(dict.fromkeys(numbers))
 
 

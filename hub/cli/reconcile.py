@@ -17,6 +17,7 @@ from hub.reconcile.check import Verdict
 from hub.reconcile.check import check as compare_with
 from hub.reconcile.compare import Difference
 from hub.reconcile.reading import Scope
+from hub.schemas.money import yuan_from_fen
 
 app = typer.Typer(name="reconcile", help="Compare the OMS with the systems.", no_args_is_help=True)
 
@@ -77,10 +78,15 @@ def _print(verdicts: list[Verdict]) -> None:
     rows = [(each.system, each.compared, each.different, each.equal) for each in verdicts]
     print_table(["system", "orders compared", "different", "equal"], rows)
     found = [
-        (verdict.system, each.kind, each.order_no, *field)
+        (verdict.system, each.kind, each.order_no, field[0], *(_for_people(field[0], side) for side in field[1:]))
         for verdict in verdicts
         for each in verdict.differences
         for field in each.fields or [("order_no", each.other_no or "—", each.order_no) if each.other_no else ("—",) * 3]
     ]
     if found:
         print_table(["system", "difference", "order", "field", "OMS", "system's"], found[:_LINES_SHOWN])
+
+
+def _for_people(field: str, value: Any) -> Any:
+    # Fen would be read as yuan.
+    return yuan_from_fen(value) if isinstance(value, int) and field.rpartition(".")[2] in rules.AMOUNTS else value

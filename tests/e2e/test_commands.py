@@ -412,6 +412,17 @@ def test_a_check_for_people_shows_field_and_both_values(world: Machine) -> None:
     assert world.hub("reconcile", "check", "--system", "sap").returncode == 4
 
 
+def test_amounts_are_shown_to_people_in_yuan(world: Machine) -> None:
+    order_no = some_orders(world)[0][0]
+    by_hand(world, order_no, "UPDATE hub_orders SET total = 12345 WHERE order_no = :no", "differs", "total")
+    assert "123.45" in world.must("reconcile", "check", "--system", "crm")
+    world.must("reconcile", "run", "--no-notice")
+    key = json.loads(world.must("reconcile", "list", "--output", "json"))[0]["key"]
+    shown = world.must("reconcile", "show", key)
+    assert "¥123.45" in shown
+    assert "+00:00" not in shown
+
+
 def test_the_doctor_finds_what_lacks_and_nothing_once_it_is_there(machine: Machine) -> None:
     ill = machine.hub("doctor", "--json")
     assert ill.returncode == 69
