@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.cells import set_cell_size
 from rich.console import Console
 from sqlalchemy import func, select
 
@@ -97,7 +98,7 @@ class Night:
     def _line(self, finding: Finding) -> str:
         system, cause = self._voice.name("system", finding.system), self._voice.name("cause", finding.cause)
         how = "heals_itself" if finding.state == "healing" else "needs_person"
-        return f"{system:<8}{finding.order_no}  {cause} → {say(self._locale, how)}"
+        return f"{set_cell_size(system, 8)}{finding.order_no}  {cause} → {say(self._locale, how)}"
 
     def _dawn(self, first: Outcome, last: Outcome) -> Dawn:
         left = [each for each in last.report.findings if each.state in ("open", "healing")]

@@ -107,7 +107,7 @@ class Story:
 
     def _behind(self) -> str:
         words = [f"{say(self._locale, name)} {self._standing(name).behind}" for name in config.SYSTEMS]
-        return f"{say(self._locale, 'behind')}: " + " · ".join(words)
+        return say(self._locale, "still_behind", systems=" · ".join(words))
 
     def _arrived(self) -> bool:
         versions = self._totals()[1]
