@@ -150,6 +150,9 @@ def test_a_month_is_a_workbook_too() -> None:
     book = opened(content)
     assert book.sheetnames == ["会议材料", "逐日结果", "原因分布", "了结时效", "月末未了结差异", "挂账清单"]
     days = book["逐日结果"]
+    worth = [each.value for each in days["D"][1:] if each.value is not None]
+    assert 0 in worth
+    assert not any(isinstance(each, str) for each in worth)
     assert (days.max_row, days["B6"].value, days["C6"].value) == (31, "未对账", None)
     assert column(book["了结时效"], "平均了结用时（小时）")[6:8] == [None, 26.2]
     assert content == month.render_xlsx(months.make_month(), "zh")

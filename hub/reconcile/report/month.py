@@ -14,7 +14,7 @@ from hub.reconcile.report.model import Age, Amount, Count, Day, Finding
 from hub.reconcile.report.telling import problem
 from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import Locale
-from hub.reconcile.report.workbook import Column, Sheet, Value, pack
+from hub.reconcile.report.workbook import Column, Sheet, Value, pack, total
 from hub.reconcile.report.worth import amounts
 from hub.reconcile.report.xlsx import finding_sheet
 from hub.schemas.order import Strict
@@ -171,16 +171,12 @@ def _day(voice: Voice, day: DayOfMonth) -> list[Value]:
     # A day without a run has no zeros.
     if day.state is None:
         return [day.day, voice.say("month.no_run")]
-    return [day.day, voice.name("light", day.state), day.orders, _sum(voice, day.amounts), day.people, day.healed]
+    return [day.day, voice.name("light", day.state), day.orders, total(voice, day.amounts), day.people, day.healed]
 
 
 def _cause(voice: Voice, each: CauseOfMonth) -> list[Value]:
     counts = (each.found, each.settled, each.open)
-    return [voice.name("cause", each.cause), *counts, _sum(voice, each.amounts), _one_decimal(each.hours)]
-
-
-def _sum(voice: Voice, worth: list[Amount]) -> Value:
-    return worth[0] if len(worth) == 1 else voice.amounts(worth)
+    return [voice.name("cause", each.cause), *counts, total(voice, each.amounts), _one_decimal(each.hours)]
 
 
 def _settling(voice: Voice, month: Month) -> Iterator[list[Value]]:

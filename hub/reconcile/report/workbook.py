@@ -56,6 +56,13 @@ def pack(voice: Voice, title: str, created: datetime, sheets: Iterable[Sheet]) -
     return target.getvalue()
 
 
+def total(voice: Voice, amounts: Sequence[Amount]) -> Value:
+    """A real amount, so that a column can be summed up; several currencies are a text."""
+    if len(amounts) > 1:
+        return voice.amounts(amounts)
+    return amounts[0] if amounts else Amount(currency="CNY", fen=0)
+
+
 def _write(voice: Voice, worksheet: Worksheet, formats: Formats, sheet: Sheet) -> None:
     worksheet.freeze_panes(1, 0)
     worksheet.set_landscape()

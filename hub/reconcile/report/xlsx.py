@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from hub.reconcile.report import facts, verdict
 from hub.reconcile.report.glossary import GLOSSARY
-from hub.reconcile.report.model import Amount, Coverage, Finding, Report
+from hub.reconcile.report.model import Coverage, Finding, Report
 from hub.reconcile.report.telling import differences, proof, tell
 from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import Locale
-from hub.reconcile.report.workbook import Column, Sheet, Value, pack
+from hub.reconcile.report.workbook import Column, Sheet, Value, pack, total
 
 Row = list[Value]
 
@@ -108,11 +108,7 @@ def _matrix(voice: Voice, report: Report) -> Iterator[Row]:
     for cell in report.matrix:
         if cell.system not in missing:
             label = f"{voice.name('system', cell.system)} · {voice.name('kind', cell.kind)}"
-            yield [label, cell.orders, _sum(voice, cell.amounts), cell.change, cell.new, cell.carried, cell.gone]
-
-
-def _sum(voice: Voice, amounts: Sequence[Amount]) -> Value:
-    return amounts[0] if len(amounts) == 1 else voice.amounts(amounts)
+            yield [label, cell.orders, total(voice, cell.amounts), cell.change, cell.new, cell.carried, cell.gone]
 
 
 def _todo(voice: Voice, report: Report) -> Iterator[Row]:
