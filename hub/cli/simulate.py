@@ -31,5 +31,8 @@ def robots(
         stop_on_signals(stop)
         typer.echo(f"HUB_NOTIFY__DINGTALK__URL={server.dingtalk_url}")
         typer.echo(f"HUB_NOTIFY__WECOM__URL={server.wecom_url}")
+        for name, given in (("SECRET", secret), ("KEYWORD", keyword)):
+            if given is not None:
+                typer.echo(f"HUB_NOTIFY__DINGTALK__{name}={given}")
         typer.echo(f"hub: what they were told: {server.address}/journal; ctrl-C ends it", err=True)
         stop.wait()

@@ -129,15 +129,14 @@ class TestItsControl:
         machine = Machine(tmp_path)
         with machine.daemon("simulate", "robots", "--secret", SECRET, "--keyword", "中枢") as server:
             assert server.alive
-            printed = settings_printed(server.out)
-            given = machine.given(**printed, HUB_NOTIFY__DINGTALK__SECRET=SECRET, HUB_NOTIFY__DINGTALK__KEYWORD="中枢")
+            given = machine.given(**settings_printed(server.out))
             assert given.must("notify", "test") == "dingtalk: sent\nwecom: sent\n"
             assert server.terminate() == 0
 
 
 def settings_printed(out: Path) -> dict[str, str]:
     deadline = time.monotonic() + 30
-    while len(lines := out.read_text(encoding="utf-8").splitlines()) < 2:
+    while len(lines := out.read_text(encoding="utf-8").splitlines()) < 4:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return dict(line.split("=", 1) for line in lines)
