@@ -58,6 +58,9 @@ def test_the_verdict_says_the_night_in_one_sentence() -> None:
         in page.texts
     )
     assert "较 2026-11-21 减少 3 单" in page.texts
+    today = reports.make_different()
+    before = today.verdict.model_copy(update={"before": today.verdict.before.model_copy(update={"day": today.run.day})})
+    assert "较当日上一次对账减少 3 单" in read(today.model_copy(update={"verdict": before})).texts
     assert "2026-11-22 账期：比对 184,231 单，OMS 与各系统全部一致。" in read(reports.make_clean()).texts
 
 

@@ -60,12 +60,13 @@ def _so_far(voice: Voice, report: Report) -> Iterator[str]:
 
 
 def _compared_with_before(voice: Voice, report: Report) -> Iterator[str]:
-    if report.verdict.before is None or light(report) == "incomplete":
+    before = report.verdict.before
+    if before is None or light(report) == "incomplete":
         return
-    change = report.verdict.orders - report.verdict.before.orders
+    change = report.verdict.orders - before.orders
     key = "same" if change == 0 else "more" if change > 0 else "fewer"
-    facts = {"day": report.verdict.before.day, "n": voice.count(abs(change))}
-    yield voice.say(f"verdict.{key}", **facts)
+    when = voice.say("verdict.same_day" if before.day == report.run.day else "verdict.on_day", day=before.day)
+    yield voice.say(f"verdict.{key}", when=when, n=voice.count(abs(change)))
 
 
 def _counted(voice: Voice, report: Report) -> Iterator[str]:
