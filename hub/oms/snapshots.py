@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, FromClause, Select, select
 
 from hub.database import Row, batch_of
@@ -25,13 +26,17 @@ _STEP = [order_history.c[name] for name in ("change", "from_status", "reason", "
 
 
 def snapshots(connection: Connection, order_numbers: Sequence[str]) -> list[Event]:
-    """The newest event of each order that the OMS has, made again; its id is the same whenever it is made."""
+    """The newest event of each order that the OMS has, made again; its id is the same whenever it is made.
+
+    An order whose rows contradict each other, because somebody changed them by hand, is left out.
+    """
     if not order_numbers:
         return []
     batch = batch_of(connection, orders, [{"order_no": number} for number in sorted(set(order_numbers))])
     newest = _newest(connection, batch)
     lines = _lines(connection, batch)
-    return [_snapshot(row, lines[row["order_no"]]) for row in newest]
+    made = (_snapshot(row, lines[row["order_no"]]) for row in newest)
+    return [event for event in made if event is not None]
 
 
 def changed_since(moment: datetime) -> Select[Any]:
@@ -59,8 +64,11 @@ def _lines(connection: Connection, batch: FromClause) -> dict[str, list[Row]]:
     return found
 
 
-def _snapshot(row: Row, lines: Sequence[Row]) -> Event:
-    order = of_rows({column.name: row[column.name] for column in _ORDER}, lines)
+def _snapshot(row: Row, lines: Sequence[Row]) -> Event | None:
+    try:
+        order = of_rows({column.name: row[column.name] for column in _ORDER}, lines)
+    except ValidationError:
+        return None
     previous = Status(row["from_status"]) if row["from_status"] else None
     announcement = Announcement(order, Change(row["change"]), previous, row["reason"], row["request_id"])
     event_id = str(uuid.uuid5(_NAMESPACE, f"{order.order_no}/{order.version}"))

@@ -125,7 +125,7 @@ def bring(connection: Connection, system: str, order_numbers: Sequence[str]) -> 
     unknown = set(order_numbers) - {event.subject for event in events}
     behind = {event.subject: event.order.version for event in events if event.subject not in taken}
     said = {number: f"the OMS is at version {version}, the ledger is newer" for number, version in behind.items()}
-    return said | dict.fromkeys(unknown, "the OMS has no such order")
+    return said | dict.fromkeys(unknown, "the OMS has no such order, or its rows contradict each other")
 
 
 def _free(connection: Connection, system: str, order_numbers: Sequence[str]) -> dict[str, str]:

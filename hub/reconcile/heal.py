@@ -24,7 +24,6 @@ from hub.reconcile import findings as store
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import State
 from hub.reconcile.runs import Run
-from hub.schemas.envelope import Event
 from hub.schemas.registry import encode
 
 BATCH = 50
@@ -91,18 +90,8 @@ def _done(engine: Engine, run: Run, system: str) -> int:
 
 
 def _bring(connection: Connection, system: str, order_numbers: Sequence[str], *, rewrite: bool) -> set[str]:
-    events = _events(connection, order_numbers)
+    events = snapshots(connection, order_numbers)
     return parked.replay(connection, system, events, [encode(event) for event in events], rewrite)
-
-
-def _events(connection: Connection, order_numbers: Sequence[str]) -> list[Event]:
-    try:
-        return snapshots(connection, order_numbers)
-    except ValueError:
-        # Rows of the OMS that are no order any more: found by halving, so that the others are put right all the same.
-        middle = len(order_numbers) // 2
-        halves = (order_numbers[:middle], order_numbers[middle:]) if middle else ()
-        return [event for half in halves for event in _events(connection, half)]
 
 
 def _healing(connection: Connection, taken: Sequence[str], refused: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from hub.schemas.lifecycle import Role
 from hub.schemas.order import NewOrder
 from hub.schemas.registry import decode, encode
 from hub.tables import order_history, outbox
+from hub.tables import orders as table
 from tests.builders import MOMENT, make_line, make_new_order, make_receiver
 from tests.support import ADMIN
 
@@ -147,6 +148,14 @@ def test_the_orders_that_changed_since_a_moment_are_those_with_a_version_since_t
     assert changed_since(engine, clock.utcnow() + timedelta(hours=1)) == set()
     with reading(engine) as connection:
         assert set(connection.execute(snapshots.every_order()).scalars()) == {early, late}
+
+
+def test_an_order_whose_rows_contradict_each_other_is_left_out_and_takes_no_other_with_it(engine: Engine) -> None:
+    spoilt, whole = lived(engine, FULL, []), lived(engine, FULL.model_copy(update={"channel_order_no": "2"}), [])
+    with writing(engine) as connection:
+        connection.execute(table.update().where(table.c.order_no == spoilt).values(total=1))
+    assert [each.subject for each in taken(engine, spoilt, whole)] == [whole]
+    assert taken(engine, spoilt) == []
 
 
 def lived(engine: Engine, new: NewOrder, verbs: list[str]) -> str:

@@ -471,9 +471,9 @@ class TestActing:
             said = world.must("replay --system crm --orders {applied},{applied_too},SO-NONE --yes --why 'lost rows'")
         assert said == "crm: bulk run 1 is finished: 2 done, 1 passed\n"
         assert world.read("bulk show 1 --json")["passed"] == [
-            {"order_no": "SO-NONE", "said": "the OMS has no such order"}
+            {"order_no": "SO-NONE", "said": "the OMS has no such order, or its rows contradict each other"}
         ]
-        assert "the OMS has no such order" in world.must("bulk show 1")
+        assert "the OMS has no such order, or its rows contradict each other" in world.must("bulk show 1")
         entries = [world.read(f"parked show crm {{{name}}} --json")["entry"] for name in ("applied", "applied_too")]
         assert [entry["repairs"] for entry in entries] == [1, 0]
 

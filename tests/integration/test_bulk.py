@@ -140,8 +140,8 @@ class TestReplay:
         assert (ended.state, tally(engine, ended)) == ("finished", {"done": 1, "passed": 3})
         assert said(engine, ended) == {
             ahead: "the OMS is at version 1, the ledger is newer",
-            f"{ahead}X": "the OMS has no such order",
-            f"{known}X": "the OMS has no such order",
+            f"{ahead}X": "the OMS has no such order, or its rows contradict each other",
+            f"{known}X": "the OMS has no such order, or its rows contradict each other",
         }
         assert repairs(engine) == before
 
