@@ -16,6 +16,7 @@ from hub import clock, config, groups, logs, wiring
 from hub.cli.daemons import Supervised, arm_crash_point
 from hub.cli.options import Since, known_system, moment, order_numbers
 from hub.cli.output import AsJson, By, Output, print_json, print_rows, print_table, who
+from hub.cli.reconcile import DIFFERENCES
 from hub.daemon import stop_on_signals, stop_with_input
 from hub.database import reading
 from hub.errors import BadInput, DependencyDown, LeaseLost, NotFound, Refused
@@ -31,7 +32,6 @@ from hub.reconcile.runs import EVERYTHING, Run, State, Terms
 
 app = typer.Typer()
 
-DIFFERENCES = 3
 TRY_AGAIN_SECONDS = 600
 LONGEST_NAP_SECONDS = 30
 TELL_SECONDS = 20

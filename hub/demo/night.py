@@ -21,7 +21,7 @@ from hub.reconcile.report.model import Finding
 from hub.reconcile.report.verdict import sentence
 from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import Locale
-from hub.reconcile.runs import Terms
+from hub.reconcile.runs import EVERYTHING, Terms
 from hub.stage.deployment import Stage, wait_until
 from hub.stage.tampering import tamper
 from hub.tables import ledger
@@ -80,7 +80,7 @@ class Night:
         settings = self._stage.settings
         with wiring.reconciling(settings, config.SYSTEMS, folder=self._folder) as ready:
             day = nights.business_day(clock.utcnow(), settings.tz)
-            terms = Terms(day, "everything", "on", ready.rules.version, "demo")
+            terms = Terms(day, EVERYTHING, "on", ready.rules.version, "demo")
             outcome = job.run(ready, Scope(), terms, lambda _what, _where: None)
         self._console.print(f"  {sentence(self._voice, outcome.report)}", style="bold")
         return outcome

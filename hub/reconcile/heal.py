@@ -23,11 +23,10 @@ from hub.oms.snapshots import snapshots
 from hub.reconcile import findings as store
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import State
-from hub.reconcile.runs import Run
+from hub.reconcile.runs import LEASE_SECONDS, Run
 from hub.schemas.registry import encode
 
 BATCH = 50
-LEASE_SECONDS = 120.0
 
 
 def heal(engine: Engine, run: Run, lease: Lease, most: int, by: Operator) -> dict[str, int]:

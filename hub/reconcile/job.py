@@ -7,7 +7,7 @@ and finds the same; one that was killed later is gone on with, so nothing is hea
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
@@ -34,11 +34,10 @@ from hub.reconcile.report.card import card
 from hub.reconcile.report.model import Report
 from hub.reconcile.report.wording import Locale
 from hub.reconcile.rules import Rules
-from hub.reconcile.runs import Run, State, Terms
+from hub.reconcile.runs import LEASE_SECONDS, Run, State, Terms
 from hub.tables import orders
 
 LEASE = "reconcile"
-LEASE_SECONDS = 120.0
 TRY_AGAIN = 75
 
 _log = logs.get("reconcile")
@@ -202,13 +201,8 @@ def _link(job: Job, place: str) -> str | None:
     return f"{base.rstrip('/')}/{place}/report.{job.locale}.html" if base else None
 
 
-def unread(outcome: Outcome) -> Sequence[str]:
-    """The systems that could not be read."""
-    return outcome.report.verdict.unread
-
-
 def check_readable(outcome: Outcome) -> None:
     """Raise DependencyDown where a system could not be read: the report is there, and is not whole."""
-    if names := unread(outcome):
+    if names := outcome.report.verdict.unread:
         errors = [each.error for each in outcome.report.coverage if each.error]
         raise DependencyDown(f"could not be read: {', '.join(names)}; {'; '.join(errors)}")

@@ -21,6 +21,7 @@ from hub.errors import NotFound
 from hub.night_tables import reconcile_runs
 
 EVERYTHING = "everything"
+LEASE_SECONDS = 120.0
 """The scope of a run that leaves nothing out; reports look back at such runs only."""
 RESUMED_WITHIN_SECONDS = 12 * 3600
 
