@@ -35,15 +35,21 @@ from hub.groups import (
     Listen,
     Log,
     Notify,
+    Oms,
     Reconcile,
     Relay,
     Retention,
-    Systems,
+    Subscriptions,
 )
+from hub.interfaces.http import Http
+from hub.interfaces.systems import Systems
 
 PREFIX = "HUB_"
 FILE_SUFFIX = "_FILE"
 SYSTEMS = ("crm", "kingdee", "wms", "erp")
+
+# A call lasts as long as somebody else's machine lets it: many orders at once, few in one worker's hands.
+_USUAL_OVER_HTTP = {"workers": 8, "work_batch": 10, "settle_seconds": 10.0}
 
 _DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg2://")
 _BUSES = ("amqp://", "amqps://", "embedded:///")
@@ -71,13 +77,19 @@ class Settings(BaseSettings):
     )
 
     data_dir: Annotated[Path, Field(description="where the embedded default keeps its files")] = Path("hub-data")
-    locale: Literal["en", "zh"] = "en"
-    tz: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+    locale: Annotated[Literal["en", "zh"], Field(description="language of cards, notices and what commands tell")] = (
+        "en"
+    )
+    tz: Annotated[
+        str, AfterValidator(_zone), Field(description="in which people read and type moments, and a business day ends")
+    ] = "Asia/Shanghai"
     db: Database = Database()
     bus: Bus = Bus()
+    oms: Oms = Oms()
     relay: Relay = Relay()
     consumer: Consumer = Consumer()
     consumers: Consumers = Consumers()
+    subscriptions: Subscriptions = Subscriptions()
     retention: Retention = Retention()
     reconcile: Reconcile = Reconcile()
     notify: Notify = Notify()
@@ -134,12 +146,18 @@ class Settings(BaseSettings):
         said = partial(self._variable, name)
         if self.bus.prefetch < consumer.receive_batch:
             raise ValueError(f"HUB_BUS__PREFETCH must not be smaller than {said('receive_batch')}")
-        if consumer.lease_seconds < 2 * self.system(name).statement_seconds:
+        longest, setting = self._longest_call(name)
+        if consumer.lease_seconds < 2 * longest:
             # A call may begin as late as in the middle of its lease, and has to end within it.
-            statement = f"HUB_SYSTEMS__{name.upper()}__STATEMENT_SECONDS"
-            raise ValueError(f"{said('lease_seconds')} must be at least twice {statement}")
+            raise ValueError(f"{said('lease_seconds')} must be at least twice HUB_SYSTEMS__{name.upper()}__{setting}")
         if consumer.backoff_max_seconds >= consumer.give_up_seconds:
             raise ValueError(f"{said('backoff_max_seconds')} must be shorter than {said('give_up_seconds')}")
+
+    def _longest_call(self, name: str) -> tuple[float, str]:
+        """How long one call of a system may take, and the setting that says so."""
+        if (spoken := self.interface(name)) is not None:
+            return spoken.total_seconds, f"{getattr(self.systems, name).interface.upper()}__TOTAL_SECONDS"
+        return self.system(name).statement_seconds, "STATEMENT_SECONDS"
 
     def _variable(self, name: str, key: str) -> str:
         own = getattr(getattr(self.consumers, name), key) is not None
@@ -175,10 +193,28 @@ class Settings(BaseSettings):
         schema = given.schema_name or f"{self.db.schema_name or 'hub'}_{name}"
         return given.model_copy(update={"url": SecretStr(self.db_url), "schema_name": schema})
 
+    def interface(self, name: str) -> Http | None:
+        """The settings of a system's real interface, None where it is written through interface tables."""
+        given = getattr(self.systems, name)
+        spoken: Http | None = getattr(given, given.interface, None)
+        return spoken
+
+    @property
+    def interfaces(self) -> Mapping[str, str]:
+        """Which interface each system is reached by: `tables`, or the name of a real one."""
+        return {name: getattr(self.systems, name).interface for name in SYSTEMS}
+
     def consumer_of(self, name: str) -> Consumer:
         """How the consumer of one system works: what is said for all, under what is said for it."""
         own = getattr(self.consumers, name).model_dump(exclude_none=True)
-        return self.consumer.model_copy(update=own)
+        usual = {} if self.interface(name) is None else self._usual_over_http
+        unsaid = {key: value for key, value in usual.items() if key not in self.consumer.model_fields_set}
+        return self.consumer.model_copy(update=unsaid | own)
+
+    @property
+    def _usual_over_http(self) -> dict[str, Any]:
+        # One file has one writer at a time: more workers would only wait for each other.
+        return _USUAL_OVER_HTTP | ({"workers": 2} if self.db_url.startswith("sqlite:") else {})
 
     def _database_urls(self) -> Iterator[tuple[str, str]]:
         yield "HUB_DB__URL", self.db_url
@@ -194,7 +230,7 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     """
     given = {name: value for name, value in (os.environ if environ is None else environ).items() if _is_ours(name)}
     problems = list(_unknown_names(given))
-    known = {name: value for name, value in given.items() if name.removesuffix(FILE_SUFFIX) in _names()}
+    known = {name: value for name, value in given.items() if _meant(name) in _names()}
     values = _Variables(_with_files(known))()
     try:
         settings = Settings(**_merged(values, overrides))
@@ -205,10 +241,15 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     return settings
 
 
+def given() -> dict[str, str]:
+    """The `HUB_*` variables of this process."""
+    return {name: value for name, value in os.environ.items() if _is_ours(name)}
+
+
 def sources(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Which variable gave each setting that is not at its default: `db.url` to `HUB_DB__URL_FILE`."""
     given = os.environ if environ is None else environ
-    return {_setting(name.removesuffix(FILE_SUFFIX)): name for name in given if _is_ours(name)}
+    return {_setting(_meant(name)): name for name in given if _is_ours(name)}
 
 
 def variables(group: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[tuple[str, Any]]:
@@ -239,9 +280,18 @@ def urls(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The `HUB_*` variables that give another process these very settings."""
-    values = ((f"{PREFIX}{name.upper().replace('.', '__')}", value) for name, value in effective(settings))
+    """The `HUB_*` variables that give another process these very settings: those that somebody has set."""
+    values = ((f"{PREFIX}{name.upper().replace('.', '__')}", value) for name, value in _set(settings))
     return {name: _plain(value) for name, value in values if value is not None}
+
+
+def _set(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name in settings.model_fields_set:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from _set(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 class _Variables(EnvSettingsSource):
@@ -269,17 +319,22 @@ def _names() -> set[str]:
 
 def _unknown_names(given: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(given):
-        if name.removesuffix(FILE_SUFFIX) not in _names():
+        if _meant(name) not in _names():
             nearest = difflib.get_close_matches(name, _names(), n=1, cutoff=0.5)
             yield f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else "; see hub config show")
 
 
 def _with_files(given: Mapping[str, str]) -> dict[str, str]:
-    values = {name: value for name, value in given.items() if not name.endswith(FILE_SUFFIX)}
+    values = {name: value for name, value in given.items() if _meant(name) == name}
     for name, path in given.items():
-        if name.endswith(FILE_SUFFIX):
-            values[name.removesuffix(FILE_SUFFIX)] = _content(name, path)
+        if name not in values:
+            values[_meant(name)] = _content(name, path)
     return values
+
+
+def _meant(name: str) -> str:
+    """The variable whose value is given: in a file, unless the name itself is a setting, as `…__CA_FILE` is."""
+    return name if name in _names() else name.removesuffix(FILE_SUFFIX)
 
 
 def _content(name: str, path: str) -> str:

@@ -23,10 +23,16 @@ LABELS = (
     "work.applied",
     "work.recorded",
     "tables.written",
+    "intake.claimed",
+    "intake.written",
+    "intake.taken",
     "bulk.released",
     "maintenance.deleted",
+    "subscription.sent",
+    "subscription.saved",
 )
-"""`orders.written` and `tables.written` stand inside a transaction that is not committed yet."""
+"""`orders.written`, `intake.claimed`, `intake.written` and `tables.written` stand inside a transaction that is not
+committed yet."""
 
 Reached = Callable[[str], None]
 

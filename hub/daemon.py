@@ -6,17 +6,19 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
 
-from hub import clock, logs
+from hub import clock, logs, metrics, systemd
 from hub.backoff import Backoff
 from hub.errors import BusRefused, DependencyDown, HubError
+from hub.systemd import Health
 
 STALE_SECONDS = 90
 STOP_SECONDS = 9.0
+BESIDE_SECONDS = 2.0
 
 _log = logs.get("daemon")
 
@@ -24,17 +26,48 @@ _log = logs.get("daemon")
 class Vitals:
     """Whether a daemon lives (its loops turn) and is ready (what it needs answers)."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_seconds: float = STALE_SECONDS) -> None:
+        """One turn of a loop may rightly take `patience_seconds`; after that it is taken to hang."""
         self.checks: dict[str, Callable[[], None]] = {}
+        self._patience = patience_seconds
         self._beats: dict[str, float] = {}
+        self._first: set[str] = set()
+        self._waits: dict[str, str] = {}
+
+    def expect(self, loops: Iterable[str]) -> None:
+        """These loops are about to turn."""
+        for loop in loops:
+            self._first.add(loop)
+            self.beat(loop)
 
     def beat(self, loop: str) -> None:
         """A loop has turned once more."""
         self._beats[loop] = clock.monotonic()
 
+    def through(self, loop: str) -> None:
+        """A loop has got to the end of a turn, and nothing was in its way."""
+        self._first.discard(loop)
+        self._waits.pop(loop, None)
+
+    def waits(self, loop: str, why: str) -> None:
+        """A loop waits for something that is down."""
+        self._waits[loop] = why
+
     def stale(self) -> list[str]:
         """Loops that have not turned for too long."""
-        return [loop for loop, beat in self._beats.items() if clock.monotonic() - beat > STALE_SECONDS]
+        now = clock.monotonic()
+        return [loop for loop, beat in [*self._beats.items()] if now - beat > self._patience]
+
+    def health(self) -> Health:
+        """Whether all loops turn, whether each has got through a turn, and a line for people. Asks nobody."""
+        stale, waits = self.stale(), [*self._waits.items()]
+        if stale:
+            says = f"hangs: {', '.join(stale)}"
+        elif waits:
+            says = "; ".join(f"{loop} waits: {why}" for loop, why in waits)
+        else:
+            says = f"turns: {', '.join(self._beats)}"
+        return Health(not stale, not self._first, says)
 
     def failing(self) -> dict[str, str]:
         """What is not ready, and why."""
@@ -53,14 +86,14 @@ class Loop:
         self._idle = idle
         self._backoff = Backoff()
         self._idle_turns = 0
+        self._turns = metrics.loop_turns.labels(metrics.loop_label(name))
         self.failure: HubError | None = None
 
     def run(self, stop: threading.Event, vitals: Vitals) -> None:
         """Turn until told to stop; an error that waiting does not cure is kept in `failure`. It stops everybody."""
         try:
             while not stop.is_set():
-                vitals.beat(self.name)
-                self._turn(stop)
+                self._beat(stop, vitals)
         except HubError as error:
             self.failure = error
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on half dead
@@ -70,14 +103,31 @@ class Loop:
         finally:
             stop.set()
 
-    def _turn(self, stop: threading.Event) -> None:
+    def keep_on(self, stop: threading.Event, vitals: Vitals) -> None:
+        """Turn until told to stop, whatever goes wrong: it is logged, and such a turn does not count as one."""
+        while not stop.is_set():
+            try:
+                self._beat(stop, vitals)
+            except Exception as error:  # noqa: BLE001 - what goes on beside it is not to end for that
+                seconds = self._backoff.next()
+                _log.error("loop.broken", loop=self.name, error=logs.way(error), again_in_seconds=round(seconds, 2))
+                stop.wait(seconds)
+
+    def _beat(self, stop: threading.Event, vitals: Vitals) -> None:
+        vitals.beat(self.name)
+        self._turn(stop, vitals)
+        self._turns.inc()
+
+    def _turn(self, stop: threading.Event, vitals: Vitals) -> None:
         try:
             worked = self._step()
         except BusRefused:
             raise
         except DependencyDown as error:
+            vitals.waits(self.name, str(error))
             self._wait(stop, error)
             return
+        vitals.through(self.name)
         self._backoff.reset()
         self._idle_turns = 0 if worked else self._idle_turns + 1
         if not worked:
@@ -128,11 +178,33 @@ def stop_with_input() -> None:
 
 def run_loops(loops: Sequence[Loop], stop: threading.Event, vitals: Vitals) -> None:
     """Run loops side by side until all have stopped; raises the first failure."""
+    vitals.expect(loop.name for loop in loops)
     threads = [threading.Thread(target=loop.run, args=(stop, vitals), name=loop.name) for loop in loops]
+    with systemd.reported(vitals.health, stop):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    _raise_failure(loops)
+
+
+@contextmanager
+def beside(loops: Sequence[Loop], stop: threading.Event, vitals: Vitals) -> Iterator[None]:
+    """Loops turn as long as this lasts, and end nobody but themselves. One that hangs at the end is left behind."""
+    threads = [
+        threading.Thread(target=loop.keep_on, args=(stop, vitals), name=loop.name, daemon=True) for loop in loops
+    ]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(BESIDE_SECONDS)
+
+
+def _raise_failure(loops: Sequence[Loop]) -> None:
     for loop in loops:
         if loop.failure is not None:
             raise loop.failure

@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ _NO_RIGHT = "42501"
 # A server that takes no writes, as a standby after a failover.
 _TAKES_NO_WRITES = "25006"
 _READ_ONLY = "hub_read_only"
+_RELAXED = "hub_relaxed"
+RELAXED = "SET LOCAL synchronous_commit = off; "
 _SQLITE_DOWN = re.compile("locked|unable to open|disk|full|readonly|malformed")
 _TEXT_TIME = "%Y-%m-%dT%H:%M:%f000+00:00"
 
@@ -107,6 +109,11 @@ def now() -> Moment:
     return in_seconds(0)
 
 
+def present(connection: Connection) -> datetime:
+    """The present moment by the database's clock."""
+    return connection.execute(select(now())).scalar_one()
+
+
 def open_engine(database: groups.Database, role: str) -> Engine:
     """An engine for this database; connections show as `hub-<role>`. Nothing connects yet."""
     url = make_url(database.url.get_secret_value() if database.url else "")
@@ -120,6 +127,17 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One write transaction, committed at the end. SQLite takes its write lock at once, so no upgrade can fail."""
     with _translated(), engine.begin() as connection:
         yield connection
+
+
+def relaxed(engine: Engine) -> Engine:
+    """The same database for `writing` that does not wait for the disk.
+
+    What was written is there once this process is dead, and may not be once the machine is. On PostgreSQL each string
+    of statements is a transaction of its own, in a single round trip, and begins with `RELAXED`.
+    """
+    return engine.execution_options(
+        **{_RELAXED: True} | ({"isolation_level": "AUTOCOMMIT"} if is_postgres(engine) else {})
+    )
 
 
 @contextmanager
@@ -221,11 +239,12 @@ def _stored_text(moment: datetime) -> str:
 
 
 def _sqlite(url: URL, database: groups.Database) -> Engine:
-    if url.database:
-        _make_folder(Path(url.database).parent)
     engine = create_engine(
         url, pool_size=database.pool_size, connect_args={"timeout": database.lock_seconds}, hide_parameters=True
     )
+    if url.database:
+        _make_folder(Path(url.database).parent)
+        event.listen(engine, "do_connect", _make_private)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -241,6 +260,17 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
+def _make_private(dialect: Any, record: Any, arguments: list[Any], options: Any) -> None:  # noqa: ARG001 - of SQLAlchemy
+    """Make a database that is not there yet for its owner alone: it will hold names and addresses.
+
+    SQLite gives its journals the permissions of the database.
+    """
+    place = Path(arguments[0])
+    # What cannot be made is said by SQLite, in its own words.
+    with suppress(OSError):
+        place.touch(mode=0o600)
+
+
 def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001 - signature of SQLAlchemy
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
@@ -248,8 +278,11 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001 - sig
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if not options.get(_READ_ONLY, False):
+        # Of the connection, which the next transaction may have as another left it.
+        connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if options.get(_RELAXED, False) else 'FULL'}")
+    connection.exec_driver_sql("BEGIN" if options.get(_READ_ONLY, False) else "BEGIN IMMEDIATE")
 
 
 def _postgres(url: URL, database: groups.Database, role: str) -> Engine:

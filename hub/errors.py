@@ -49,6 +49,12 @@ class LeaseLost(HubError):
     exit_code = 75
 
 
+class Interrupted(HubError):
+    """The work was stopped before its end; the message says how to go on with it."""
+
+    exit_code = 75
+
+
 class BadInput(HubError):
     """What was given cannot be taken; the message names the field and what to do."""
 
@@ -69,6 +75,10 @@ class Refused(HubError):
 
 class RoleRefused(Refused):
     """The caller's role may not do this."""
+
+
+class WrittenElsewhere(Refused):
+    """Orders have another writer; the message says who, and where the change is to be made."""
 
 
 class RequestConflict(Refused):
@@ -124,6 +134,17 @@ class Unaskable(SystemFailure):
     """The system cannot say what it shows: a person has to look there."""
 
 
+class Postponed(SystemFailure):
+    """Its turn did not come: the time of the claim was over, or the system had just refused everybody.
+
+    With `begun`, a part of it is done already, and the system is to be asked how far it came.
+    """
+
+    def __init__(self, message: str | None = None, begun: bool = False) -> None:
+        super().__init__(message)
+        self.begun = begun
+
+
 class Busy(SystemFailure):
     """The system asks to be called later."""
 
@@ -134,6 +155,10 @@ class Busy(SystemFailure):
 
 class CredentialsRefused(SystemFailure):
     """The system does not accept who we are: nothing can pass until somebody acts."""
+
+
+class TokenRefused(CredentialsRefused):
+    """The token has run out: nothing happened, and a new one may be accepted."""
 
 
 class Rejected(SystemFailure):

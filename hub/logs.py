@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import MutableMapping
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ PERSONAL = frozenset({"receiver", "name", "phone", "address", "province", "city"
 SECRET = frozenset({"password", "token", "secret", "authorization", "signature", "url", "dsn"})
 MASK = "***"
 LONGEST = 2000
+_FRAMES = 8
 
 _PHONE = re.compile(r"(?<![0-9A-Za-z-])(?:\+?86-?)?1[3-9][0-9]{9}(?![0-9A-Za-z-])")
 _CREDENTIALS = re.compile(r"(?<=://)\S+@")
@@ -57,6 +59,13 @@ def configure(settings: groups.Log, service: str) -> None:
 def get(name: str) -> Any:
     """A logger whose lines say where they come from; it is set up at its first line, not here."""
     return structlog.get_logger(part=name)
+
+
+def way(error: BaseException) -> str:
+    """The kind of an error and the lines that led to it, without its words: those may quote an order."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    lines = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    return f"{type(error).__name__} at {' > '.join(lines)}"
 
 
 def mask(_logger: Any, _method: str, fields: Fields) -> Fields:

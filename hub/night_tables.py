@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, St
 from hub.columns import SERIAL, metadata, order_no, written_at
 from hub.database import UtcTime
 
-__all__ = ["findings", "metadata", "notices", "reconcile_runs", "tickets"]
+__all__ = ["alert_causes", "findings", "notices", "reconcile_runs", "tickets"]
 
 reconcile_runs = Table(
     "reconcile_runs",
@@ -106,4 +106,38 @@ notices = Table(
     Column("sent_at", UtcTime),
     Index("ix_notices_due", "state", "due_at"),
     info={"writer": "notify"},
+)
+
+alert_causes = Table(
+    "alert_causes",
+    metadata,
+    # A hash of Alertmanager's name of the group.
+    Column("key", String(32), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("severity", String(16), nullable=False),
+    # firing, calm or over
+    Column("state", String(16), nullable=False),
+    # How many alerts fire, and how many did at most since it was first told.
+    Column("firing", Integer, nullable=False),
+    Column("most", Integer, nullable=False),
+    # How often it began, how often it came back soon after, how many cards there are of this time.
+    Column("round", Integer, nullable=False),
+    Column("returns", Integer, nullable=False),
+    Column("cards", Integer, nullable=False),
+    # What the newest card says.
+    Column("told_firing", Integer, nullable=False),
+    # What fires and what of it was told, as JSON: hashes of labels.
+    Column("marks", Text, nullable=False),
+    Column("told_marks", Text, nullable=False),
+    # What the alert rules say of it, as JSON.
+    Column("said", Text, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime),
+    written_at("heard_at"),
+    Column("told_at", UtcTime),
+    # When to look at it again though nobody speaks of it.
+    Column("due_at", UtcTime),
+    Column("closed_at", UtcTime),
+    Index("ix_alert_causes_due", "due_at"),
+    info={"writer": "alerts"},
 )

@@ -2,7 +2,7 @@
 
 `info["writer"]` names the one part that may change a table; database roles are made from it. The outbox itself stands
 between two: the OMS adds, the relay takes away. Tables that `PARTITIONED` names leave by whole days on PostgreSQL. What
-the comparison finds at night is in `night_tables`.
+the comparison finds at night is in `night_tables`, the record of calls in `call_tables`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from hub.call_tables import call_orders, calls
 from hub.columns import SERIAL, metadata, order_no, written_at
 from hub.database import UtcTime, now
 from hub.schemas import lifecycle
@@ -256,7 +257,12 @@ journal = Table(
     postgresql_partition_by="RANGE (recorded_at)",
 )
 
-PARTITIONED = {"journal": "recorded_at", "outbox_archive": "published_at"}
+PARTITIONED = {
+    "journal": "recorded_at",
+    "outbox_archive": "published_at",
+    calls.name: "recorded_at",
+    call_orders.name: "recorded_at",
+}
 
 dead_letters = Table(
     "dead_letters",
@@ -278,6 +284,34 @@ dead_letters = Table(
     Column("settled_for", Text),
     UniqueConstraint("queue", "body_hash"),
     info={"writer": "consumer"},
+)
+
+Index(
+    "ix_dead_letters_open",
+    dead_letters.c.queue,
+    dead_letters.c.recorded_at,
+    postgresql_where=dead_letters.c.state == "open",
+    sqlite_where=dead_letters.c.state == "open",
+)
+
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("system", String(32), primary_key=True),
+    Column("committed_at", UtcTime, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    # None while the system is still to be brought so far.
+    Column("applied_at", UtcTime),
+    info={"writer": "consumer"},
+)
+
+last_done = Table(
+    "last_done",
+    metadata,
+    # A piece of work that comes again and again.
+    Column("name", String(64), primary_key=True),
+    Column("done_at", UtcTime, nullable=False),
+    info={"writer": "everybody"},
 )
 
 bulk_runs = Table(

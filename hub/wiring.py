@@ -1,43 +1,33 @@
-"""The composition root: settings become engines, buses, systems and daemons here and nowhere else."""
+"""The composition root: settings become engines, buses, topologies and systems here and nowhere else."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from prometheus_client import REGISTRY
-from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from hub import config, groups, metrics, migrations
+from hub import config, migrations
+from hub.assembly import client_of, open_hub, system_of
 from hub.bus.embedded import EmbeddedBus
 from hub.bus.port import Bus
 from hub.bus.rabbit.bus import RabbitBus
 from hub.bus.topology import Topology, queue_of, topology
-from hub.consumers.interface_tables import InterfaceTables
-from hub.consumers.receiver import Drain, Receiver
-from hub.consumers.system import System
-from hub.consumers.worker import Worker
-from hub.daemon import Loop, Vitals, run_loops, stop_on_signals
-from hub.database import is_postgres, open_engine
-from hub.errors import BusMissing, DependencyDown, NotFound
+from hub.consumers.wms.qimen import QimenWms
+from hub.database import is_postgres
+from hub.errors import BusMissing, DependencyDown, Refused
 from hub.migrations import partitions
-from hub.oms.wakeup import Wakeup
-from hub.probes import Probes
-from hub.producers.relay import Relay
-from hub.reconcile import rules
-from hub.reconcile.exposition import exposed
+from hub.reconcile import rules_file
 from hub.reconcile.job import Job
 from hub.tables import PARTITIONED
 
 
 @contextmanager
-def hub_engine(settings: config.Settings, role: str) -> Iterator[Engine]:
-    """The hub's own database."""
-    engine = open_engine(settings.db.model_copy(update={"url": SecretStr(settings.db_url)}), role)
+def hub_engine(settings: config.Settings, role: str, threads: int = 1) -> Iterator[Engine]:
+    """The hub's own database, with a connection for each of so many threads at least."""
+    engine = open_hub(settings, role, threads)
     try:
         yield engine
     finally:
@@ -49,10 +39,11 @@ def bus_of(settings: config.Settings, role: str) -> Bus:
     return EmbeddedBus(settings) if settings.embedded_bus else RabbitBus(settings, role)
 
 
-def system_of(settings: config.Settings, name: str) -> System:
-    """A downstream system by its name."""
-    _check_name(name)
-    return InterfaceTables(name, settings.system(name))
+def warehouse_of(settings: config.Settings) -> QimenWms:
+    """The WMS as one that can be asked for its stock; Refused where it is written through interface tables."""
+    if settings.systems.wms.interface != "qimen":
+        raise Refused("wms: interface tables tell no stock; HUB_SYSTEMS__WMS__INTERFACE must be qimen")
+    return QimenWms(settings.systems.wms.qimen, client_of(settings, "wms"))
 
 
 def topology_of(settings: config.Settings) -> Topology:
@@ -80,67 +71,6 @@ def upgrade(engine: Engine, settings: config.Settings, revision: str = "head") -
             partitions.make_ahead(engine, table, settings.retention.ahead_days)
 
 
-def run_api(settings: config.Settings) -> None:
-    """Serve the OMS interface until told to stop."""
-    # FastAPI takes a quarter of a second to import, which no other command should wait for.
-    from hub.producers.api.app import build  # noqa: PLC0415
-    from hub.producers.api.server import serve  # noqa: PLC0415
-
-    stop, vitals = threading.Event(), Vitals()
-    metrics.prepare_api()
-    with hub_engine(settings, "api") as engine, exposed(REGISTRY, engine, config.SYSTEMS):
-        vitals.checks = {"database": lambda: migrations.check(engine)}
-        stop_on_signals(stop)
-        serve(build(engine, settings, vitals), settings.api, stop)
-
-
-def run_relay(settings: config.Settings) -> None:
-    """Be a relay until told to stop."""
-    stop, vitals = threading.Event(), Vitals()
-    with ExitStack() as stack:
-        engine = stack.enter_context(hub_engine(settings, "relay"))
-        bus = stack.enter_context(bus_of(settings, "relay"))
-        wakeup = Wakeup(engine, settings.relay.poll_seconds)
-        queues = [queue.name for queue in topology_of(settings).queues]
-        relay = Relay(engine, bus, settings.relay, queues)
-        stack.callback(wakeup.close)
-        stack.callback(relay.close)
-        vitals.checks = {"database": lambda: migrations.check(engine), "bus": lambda: check_bus(bus, settings)}
-        stack.enter_context(Probes(vitals, settings.probes))
-        stop_on_signals(stop)
-        run_loops([Loop("relay", relay.step, wakeup.wait)], stop, vitals)
-
-
-def run_consumer(settings: config.Settings, name: str) -> None:
-    """Be the consumer of a system until told to stop."""
-    _check_name(name)
-    stop, vitals, policy = threading.Event(), Vitals(), settings.consumer_of(name)
-    with ExitStack() as stack:
-        engine = stack.enter_context(hub_engine(settings, name))
-        bus = stack.enter_context(bus_of(settings, name))
-        system = system_of(settings, name)
-        stack.callback(system.close)
-        queue = queue_of(name, settings.bus.prefix)
-        receiver = Receiver(name, queue.name, engine, bus, policy)
-        drain = Drain(name, queue.dead, engine, bus, policy)
-        stack.callback(receiver.close)
-        stack.callback(drain.close)
-        worker = Worker(system, engine, policy, stop)
-        vitals.checks = {
-            "database": lambda: migrations.check(engine),
-            "bus": lambda: check_bus(bus, settings),
-            "system": system.ping,
-        }
-        stack.enter_context(Probes(vitals, settings.probes))
-        stop_on_signals(stop)
-        loops = [
-            Loop("receive", receiver.step, lambda _turns: None),
-            Loop("drain", drain.step, lambda _turns: None),
-            Loop("work", worker.step, lambda _turns: _sleep(receiver, policy)),
-        ]
-        run_loops(loops, stop, vitals)
-
-
 @contextmanager
 def reconciling(
     settings: config.Settings, names: Sequence[str], *, notice: bool = True, folder: Path | None = None
@@ -149,14 +79,14 @@ def reconciling(
     with ExitStack() as stack:
         engine = stack.enter_context(hub_engine(settings, "reconcile"))
         migrations.check(engine)
-        systems = {name: system_of(settings, name) for name in names}
+        systems = {name: system_of(settings, name, engine) for name in names}
         for system in systems.values():
             stack.callback(system.close)
         yield Job(
             engine=engine,
             systems=systems,
             queues={name: queue_of(name, settings.bus.prefix).name for name in names},
-            rules=rules.load(settings.reconcile.rules),
+            rules=rules_file.load(settings.reconcile.rules, settings.interfaces),
             policy=settings.reconcile,
             notify=settings.notify,
             folder=folder or settings.reports_dir,
@@ -189,13 +119,3 @@ def check_bus(bus: Bus, settings: config.Settings) -> None:
     """Raise DependencyDown unless exchange and queues are there."""
     if lacking := bus.missing(topology_of(settings)):
         raise DependencyDown(f"the bus lacks {', '.join(lacking)}: run hub topology apply")
-
-
-def _check_name(name: str) -> None:
-    if name not in config.SYSTEMS:
-        raise NotFound(f"there is no system {name}; known are {', '.join(config.SYSTEMS)}")
-
-
-def _sleep(receiver: Receiver, policy: groups.Consumer) -> None:
-    receiver.arrived.wait(policy.poll_seconds)
-    receiver.arrived.clear()

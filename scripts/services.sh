@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that the programs of RabbitMQ and PostgreSQL are there; the tests start private nodes of them.
+# Makes sure that the servers and tools which the tests start are there; of the servers they start private nodes.
 set -eu
 
 policy=/usr/sbin/policy-rc.d
@@ -22,13 +22,26 @@ main() {
 
 find_missing() {
     missing=
-    if [ ! -e /usr/lib/rabbitmq/bin/rabbitmq-env ]; then
-        missing=rabbitmq-server
-    fi
+    [ -e /usr/lib/rabbitmq/bin/rabbitmq-env ] || lacks rabbitmq-server
+    has_postgresql || lacks postgresql
+    command -v node >/dev/null || lacks nodejs
+    command -v npm >/dev/null || lacks npm
+    command -v promtool >/dev/null || lacks prometheus
+    command -v amtool >/dev/null || lacks prometheus-alertmanager
+    command -v kubectl >/dev/null || lacks kubernetes-client
+    command -v systemd-analyze >/dev/null || lacks systemd
+    command -v shellcheck >/dev/null || lacks shellcheck
+}
+
+lacks() {
+    missing="${missing:+$missing }$1"
+}
+
+has_postgresql() {
     for program in /usr/lib/postgresql/*/bin/initdb "$(command -v initdb)"; do
         [ ! -x "$program" ] || return 0
     done
-    missing="${missing:+$missing }postgresql"
+    return 1
 }
 
 install_missing() {
@@ -58,7 +71,7 @@ forbid_services() {
     chmod 755 "$policy"
 }
 
-# Without the servers their tests are skipped, which is for a person to accept but not for CI.
+# Without these programs their tests are skipped, which is for a person to accept but not for CI.
 give_up() {
     echo "!!! $1; run: sudo apt-get install $missing | $2，请运行：sudo apt-get install $missing" >&2
     if [ "${CI:-}" = true ]; then

@@ -8,13 +8,17 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import Engine
 
+from tests import javascript as node_js
+from tests import programs
+from tests.javascript import JavaScript
 from tests.nodes.errors import MissingProgram
 from tests.nodes.node import Node
 from tests.nodes.postgres import PostgresNode
 from tests.nodes.rabbitmq import RabbitNode
+from tests.programs import Program
 from tests.support import migrated_store, wipe
 
-AnyNode = TypeVar("AnyNode", bound=Node)
+Installed = TypeVar("Installed", bound=Node | JavaScript | Program)
 MISSING = pytest.StashKey[set[str]]()
 
 
@@ -52,6 +56,24 @@ def rabbit_url(rabbit_node: RabbitNode) -> Iterator[str]:
     rabbit_node.delete_vhost(name)
 
 
+@pytest.fixture(scope="session")
+def javascript(pytestconfig: pytest.Config) -> JavaScript:
+    """Node.js with the packages of `tests/node`; CI fails where it is missing, and nowhere else."""
+    return _installed(pytestconfig, node_js.installed)
+
+
+@pytest.fixture(scope="session")
+def program(pytestconfig: pytest.Config) -> Callable[[str], Program]:
+    """A program that checks what the hub ships, by its name; CI fails where it is missing, and nowhere else."""
+    return lambda name: _installed(pytestconfig, lambda: programs.installed(name))
+
+
+@pytest.fixture(scope="session")
+def installed(pytestconfig: pytest.Config) -> Callable[[Callable[[], Installed]], Installed]:
+    """Makes a node of a test's own; CI fails where its program is missing, and nowhere else."""
+    return lambda make: _installed(pytestconfig, make)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """A green run that left out the real services must not look like one that did not."""
     missing = config.stash.get(MISSING, set())
@@ -59,7 +81,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"!!! NOT TESTED against real services: {'; '.join(sorted(missing))}", red=True)
 
 
-def _installed(config: pytest.Config, make: Callable[[], AnyNode]) -> AnyNode:
+def _installed(config: pytest.Config, make: Callable[[], Installed]) -> Installed:
     try:
         return make()
     except MissingProgram as missing:

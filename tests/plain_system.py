@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,8 @@ from hub.sides import EVERYTHING, Chosen, Digests, Recipe
 class PlainSystem:
     """Shows the newest version of each order that it was given, unless `judges` says what is wrong with it."""
 
+    lists = True
+
     def __init__(self, name: str = "crm") -> None:
         self.name = name
         self.shown: dict[str, int] = {}
@@ -29,16 +32,16 @@ class PlainSystem:
         self.judges: Callable[[Wanted], SystemFailure | None] = lambda _wanted: None
         self.seconds_each = 0.0
 
-    def apply(self, wanted: Sequence[Wanted]) -> list[Result]:
+    def apply(self, wanted: Sequence[Wanted], until: float = math.inf) -> list[Result]:
         return [self._take(each) for each in wanted]
 
-    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
+    def look(self, order_numbers: Sequence[str], until: float = math.inf) -> list[Shown | SystemFailure]:
         return [Shown(self.shown.get(number, 0)) for number in order_numbers]
 
-    def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:  # noqa: ARG002 - there is never any
+    def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:
         return iter(())
 
-    def digests(self, recipe: Recipe) -> Digests | None:  # noqa: ARG002 - there is none
+    def digests(self, recipe: Recipe) -> Digests | None:
         return None
 
     def effects(self) -> int:

@@ -21,6 +21,7 @@ from hub.reconcile.report.model import (
     RunFacts,
     Verdict,
 )
+from hub.schemas.order import Status
 
 CUT = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
 """2026-11-23 02:30 in Shanghai."""
@@ -252,6 +253,20 @@ def make_incomplete() -> Report:
     return make_report(
         findings, coverage=coverage, verdict=make_verdict(findings, state="incomplete", unread=["kingdee"])
     )
+
+
+def make_partly() -> Report:
+    """Nothing differs, and the WMS, which lists no orders, was asked for those of the last week."""
+    rules = make_coverage("wms").rules.model_copy(
+        update={
+            "folded": ["status"],
+            "may_lack": [Status.PENDING_PAYMENT, Status.CANCELLED],
+            "may_stay": [Status.REFUNDED],
+        }
+    )
+    asked = {"method": "asked", "asked_since": CUT - timedelta(days=7), "rules": rules}
+    few = {"oms_orders": 4_321, "system_orders": 4_300, "equal": 4_300, "lacking": 21}
+    return make_report(coverage=[make_coverage(name, **(asked | few if name == "wms" else {})) for name in SYSTEMS])
 
 
 def make_huge(count: int = 5_000) -> Report:

@@ -91,7 +91,7 @@ class Daemon:
 
     def __init__(self, machine: Machine, arguments: tuple[str, ...]) -> None:
         self._machine, self.arguments = machine, arguments
-        stem = f"{'-'.join(arguments)}.{time.monotonic_ns()}"
+        stem = f"{'-'.join(arguments).replace('/', '_')}.{time.monotonic_ns()}"
         self.out, self.err = machine.folder / f"{stem}.out", machine.folder / f"{stem}.err"
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(

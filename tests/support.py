@@ -15,10 +15,10 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, Table, func, select
 
 from hub import config, migrations
+from hub.all_tables import metadata
 from hub.bus.port import Delivery, Subscription
 from hub.bus.topology import Queue, Topology
 from hub.database import open_engine, reading, writing
-from hub.night_tables import metadata
 from hub.oms.orders import Act
 from hub.schemas.envelope import Event, routing_key
 from hub.schemas.lifecycle import Role
@@ -44,9 +44,6 @@ JOURNEY = (
     (Change.COMPLETED, Status.COMPLETED),
     (Change.REFUNDED, Status.REFUNDED),
 )
-
-
-# Empty since hub/ closes its sockets; the two names go when `tests/integration/test_least_rights.py` lets go of them.
 
 
 def order_at(version: int, number: str = "SO-1", **fields: object) -> Order:

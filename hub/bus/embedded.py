@@ -40,7 +40,7 @@ from sqlalchemy.dialects import sqlite
 
 from hub import clock, config, groups, holder
 from hub.bus.port import Delivery, Fate, Message
-from hub.bus.topology import DELIVERY_LIMIT, Topology, dead_queue, exchange_name, matches
+from hub.bus.topology import DELIVERY_LIMIT, Topology, bindings, dead_queue, matches, newest_exchange
 from hub.database import UtcTime, in_seconds, now, open_engine, reading, writing
 from hub.errors import BusLost, BusMissing, DependencyDown, NotPrepared
 
@@ -92,24 +92,27 @@ class EmbeddedBus:
     def __init__(self, settings: config.Settings) -> None:
         path = settings.bus_url.removeprefix("embedded:///")
         self._engine = open_engine(groups.Database(url=SecretStr(f"sqlite:///{path}"), lock_seconds=30), "bus")
-        self._exchange = exchange_name(settings.bus.prefix)
+        self._exchange = newest_exchange(settings.bus.prefix)
 
     def declare(self, topology: Topology) -> None:
         """Make the tables and the bindings that are not there."""
         _metadata.create_all(self._engine)
-        rows = [{"queue": q.name, "exchange": topology.exchange, "key": key} for q in topology.queues for key in q.keys]
+        rows = [{"queue": queue, "exchange": exchange, "key": key} for exchange, queue, key in bindings(topology)]
         rows += [{"queue": q.dead, "exchange": topology.dead_exchange, "key": q.name} for q in topology.queues]
         with writing(self._engine) as connection:
             connection.execute(sqlite.insert(_bindings).on_conflict_do_nothing(), rows)
 
     def missing(self, topology: Topology) -> list[str]:
-        """The queues of the topology that have no binding here."""
+        """The queues of the topology that have no binding here, and the exchanges to which some queue is not bound."""
         names = [name for queue in topology.queues for name in (queue.name, queue.dead)]
         if not inspect(self._engine).has_table(_bindings.name):
             return [f"queue {name}" for name in names]
         with reading(self._engine) as connection:
-            here = set(connection.execute(select(_bindings.c.queue)).scalars())
-        return [f"queue {name}" for name in names if name not in here]
+            bound = {(row.queue, row.exchange) for row in connection.execute(select(_bindings))}
+        here = {queue for queue, _ in bound}
+        live = [queue.name for queue in topology.queues if queue.name in here]
+        unbound = [name for name in topology.published if any((queue, name) not in bound for queue in live)]
+        return [f"exchange {name}" for name in unbound] + [f"queue {name}" for name in names if name not in here]
 
     def remove(self, topology: Topology) -> None:
         """Delete the queues of the topology with everything in them."""
@@ -163,18 +166,23 @@ class EmbeddedPublisher:
         """BusMissing with the first of these queues that has no binding here."""
         _check_queues(self._engine, queues)
 
+    def depth(self, queue: str) -> int:
+        """Messages in a queue that nobody holds."""
+        _check_queues(self._engine, [queue])
+        ready = select(func.count()).select_from(_deliveries).where(_deliveries.c.queue == queue, _free())
+        with _bus_lost(), reading(self._engine) as connection:
+            return int(connection.execute(ready).scalar_one())
+
     def close(self) -> None:
         """Nothing is held between two batches."""
 
     def _publish(self, connection: Connection, messages: Sequence[Message]) -> list[Fate]:
-        bound = connection.execute(
-            select(_bindings.c.queue, _bindings.c.key).where(_bindings.c.exchange == self._exchange)
-        )
-        bindings = bound.all()
+        bindings = connection.execute(select(_bindings.c.exchange, _bindings.c.queue, _bindings.c.key)).all()
         number = connection.execute(select(func.coalesce(func.max(_messages.c.id), 0))).scalar_one()
         rows, deliveries, fates = [], [], []
         for message in messages:
-            queues = {queue for queue, key in bindings if matches(key, message.routing_key)}
+            exchange = message.exchange or self._exchange
+            queues = {queue for at, queue, key in bindings if at == exchange and matches(key, message.routing_key)}
             fates.append(Fate.CONFIRMED if queues else Fate.UNROUTABLE)
             if queues:
                 number += 1

@@ -25,13 +25,17 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published. `id` stays the same however often it is sent."""
+    """What is published. `id` stays the same however often it is sent.
+
+    `exchange` is where to, when that is not the exchange of the newest major.
+    """
 
     id: str
     routing_key: str
     body: bytes
     type: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    exchange: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,13 @@ class Publisher(Protocol):
 
         Of a queue that is not there a batch says nothing: the others confirm it. Asked after the batch, this does, in
         one round trip; what is published later goes its way as before.
+        """
+        ...
+
+    def depth(self, queue: str) -> int:
+        """Messages ready in a queue at this moment, on the connection that publishes; BusMissing where it is not there.
+
+        Every message that was confirmed before is counted.
         """
         ...
 

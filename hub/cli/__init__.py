@@ -11,6 +11,7 @@ from hub import __version__, groups, logs
 from hub.cli import (
     audit,
     bulk,
+    calls,
     configuration,
     daemons,
     db,
@@ -18,16 +19,23 @@ from hub.cli import (
     demo,
     doctor,
     drill,
+    events,
     findings,
+    intake,
     maintenance,
     month,
     nightly,
     notify,
     orders,
+    outbox,
     parked,
     reconcile,
+    reissue,
     simulate,
     status,
+    subscription_runs,
+    subscription_watch,
+    subscriptions,
     systems,
     tokens,
     topology,
@@ -45,12 +53,18 @@ app = typer.Typer(
 
 for more in (nightly, month, findings):
     reconcile.app.registered_commands += more.app.registered_commands
+subscriptions.app.registered_commands += subscription_watch.app.registered_commands
+subscriptions.app.registered_commands += subscription_runs.app.registered_commands
+orders.app.registered_commands += reissue.app.registered_commands
 for group in (
     orders,
+    outbox,
     parked,
     dead_letters,
     bulk,
     systems,
+    calls,
+    subscriptions,
     reconcile,
     notify,
     audit,
@@ -58,7 +72,10 @@ for group in (
     db,
     configuration,
     topology,
+    events,
     maintenance,
+    subscriptions,
+    intake,
     simulate,
 ):
     app.add_typer(group.app)

@@ -9,15 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import Engine, Select, func, select
 
 from hub import config, wiring
 from hub.audit.verbs import Operator
 from hub.cli.daemons import arm_crash_point
 from hub.cli.options import MaybeReason, Rate, Since, SystemName, known_system, moment, order_numbers
-from hub.cli.output import AsJson, By, Output, Yes, print_json, print_rows, print_table, who
+from hub.cli.output import AsJson, By, Output, Yes, counting, print_json, print_rows, print_table, who
 from hub.daemon import interruptible
 from hub.database import batch_of, reading
 from hub.errors import BadInput, HubError
@@ -162,16 +160,12 @@ def _named(engine: Engine, given: Sequence[str]) -> Select[Any]:
 
 @contextmanager
 def _shown(run: Run) -> Iterator[Any]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"{run.verb} {run.system}", total=run.orders)
+    with counting(f"{run.verb} {run.system}", run.orders) as show:
 
         def told(progress: bulk.Progress) -> None:
             waiting = progress.counts[Item.WAITING] + progress.counts[Item.RELEASED]
             failed = progress.counts[Item.FAILED]
-            words = f"{run.verb} {run.system}" + (f", {failed} failed" if failed else "")
-            bar.update(task, completed=run.orders - waiting, description=words)
+            show(run.orders - waiting, f"{run.verb} {run.system}" + (f", {failed} failed" if failed else ""))
 
         yield told
 

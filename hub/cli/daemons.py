@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from hub import config, crash_points, logs, wiring
+from hub import config, crash_points, logs, running, wiring
 from hub.daemon import stop_on_signals, stop_with_input
+from hub.oms.writer import Writer
 from hub.supervisor import STOP_SECONDS, Part, Supervisor
 
 app = typer.Typer()
@@ -29,16 +30,16 @@ def api(
 ) -> None:
     """Serve the OMS over HTTP."""
     settings = config.load(api__host=host, api__port=port)
-    _begin(settings, "hub-api", supervised)
-    wiring.run_api(settings)
+    begin(settings, "hub-api", supervised)
+    running.run_api(settings)
 
 
 @app.command(rich_help_panel="Daemons")
 def relay(probe_port: ProbePort = None, supervised: Supervised = False) -> None:
     """Publish committed events from the outbox to the bus."""
     settings = config.load(probes__port=probe_port)
-    _begin(settings, "hub-relay", supervised)
-    wiring.run_relay(settings)
+    begin(settings, "hub-relay", supervised)
+    running.run_relay(settings)
 
 
 @app.command(rich_help_panel="Daemons")
@@ -49,8 +50,8 @@ def consume(
 ) -> None:
     """Keep one system up to date."""
     settings = config.load(probes__port=probe_port)
-    _begin(settings, f"hub-consume-{system}", supervised)
-    wiring.run_consumer(settings, system)
+    begin(settings, f"hub-consume-{system}", supervised)
+    running.run_consumer(settings, system)
 
 
 @app.command(rich_help_panel="Daemons")
@@ -72,18 +73,23 @@ def up(
 def parts(settings: config.Settings) -> list[Part]:
     """Every process of the hub. Probe ports follow one another from HUB_PROBES__PORT, where that is not 0."""
     port_of = _numbered(settings.probes.port)
-    names = [("relay",), *(("consume", system) for system in config.SYSTEMS)]
+    names: list[tuple[str, ...]] = [("relay",), *(("consume", system) for system in config.SYSTEMS)]
+    # The embedded bus has no subscriptions.
+    names += [] if settings.embedded_bus else [("subscription", "watch")]
+    if Writer(settings.oms.writer) is Writer.OWN:
+        names.append(("intake", "run"))
     given = config.environment(settings)
     daemons = [
-        Part("-".join(name), (*name, "--supervised", "--probe-port", str(port_of(at))), given)
+        Part("-".join(name), (*name, "--supervised", "--probe-port", str(port_of(at))), given, reports=True)
         for at, name in enumerate(names)
     ]
     maintenance = Part("maintenance", ("maintenance", "run", "--supervised", "--every", str(DAY_SECONDS)), given)
     nightly = Part("reconcile", ("reconcile", "nightly", "--supervised"), given)
-    return [Part("api", ("api", "--supervised"), given), *daemons, maintenance, nightly]
+    return [Part("api", ("api", "--supervised"), given, reports=True), *daemons, maintenance, nightly]
 
 
-def _begin(settings: config.Settings, service: str, supervised: bool) -> None:
+def begin(settings: config.Settings, service: str, supervised: bool) -> None:
+    """What every daemon does first: its log, its crash point, and its end when whoever supervises it is gone."""
     logs.configure(settings.log, service)
     arm_crash_point(settings)
     if supervised:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import asdict
 from types import FrameType
 from typing import Annotated, Literal
 
@@ -31,6 +32,10 @@ def demo(
     bus: Annotated[
         str | None, typer.Option(help="amqp://… instead of the embedded bus. Default: HUB_BUS__URL.")
     ] = None,
+    systems: Annotated[
+        Literal["http", "tables"],
+        typer.Option(help="Simulators of the real interfaces, or interface tables."),
+    ] = "http",
 ) -> None:
     """Watch orders reach four systems, through repeats, an outage and kill -9, and a night that finds what was changed.
 
@@ -41,13 +46,14 @@ def demo(
     logs.configure(groups.Log(level="error", format="console"), "hub-demo")
     console = Console()
     console.print(f"[bold]{say(tongue, 'title')}[/bold]")
-    with stage(db, bus, parts, reconcile={"heal_changed_by_hand": True}) as on:
+    with stage(db, bus, parts, real=systems == "http", reconcile={"heal_changed_by_hand": True}) as on:
         kind = "embedded" if on.settings.embedded_bus else "RabbitMQ"
         console.print(f"  {say(tongue, 'where', db=backend(on.engine), bus=kind)}")
+        console.print(f"  {say(tongue, f'spoken_{systems}')}")
         ending = Story(on, console, tongue).tell()
         _show(console, tongue, ending)
         if not ending.good:
-            raise HubError(say(tongue, "bad"))
+            raise HubError(f"{say(tongue, 'bad')} {_apart(ending)}")
         dawn = Night(on, console, tongue, ending.order_numbers).tell()
         if not dawn.good:
             raise HubError(say(tongue, "bad_night"))
@@ -61,25 +67,27 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
 
 
 def _show(console: Console, tongue: str, ending: Ending) -> None:
-    headings = ["system", "wanted", "applied", "superseded", "parked", "behind", "effects", "compared", "equal"]
+    headings = ["system", *asdict(next(iter(ending.standings.values()))), "effects", "doubled", "equal"]
     rows = [
         (
             say(tongue, name),
-            s.wanted,
-            s.applied,
-            s.superseded,
-            s.parked,
-            s.behind,
-            ending.effects[name],
-            *_verdict(ending, name),
+            *asdict(s).values(),
+            ending.effects[name].count,
+            ending.effects[name].doubled,
+            ending.verdicts[name].equal,
         )
         for name, s in ending.standings.items()
     ]
     console.print()
-    console.print(table([say(tongue, heading) for heading in headings], rows, say(tongue, "result")))
+    console.print(
+        table([say(tongue, heading) for heading in headings], rows, say(tongue, "result", orders=ending.orders))
+    )
     if ending.good:
         console.print(f"[green]{say(tongue, 'good')}[/green]")
 
 
-def _verdict(ending: Ending, name: str) -> tuple[int, bool]:
-    return ending.verdicts[name].compared, ending.verdicts[name].equal
+def _apart(ending: Ending) -> str:
+    """The first difference of each system that has any."""
+    found = {name: verdict.differences[0] for name, verdict in ending.verdicts.items() if verdict.differences}
+    told = (f"{name}: {first.order_no} {first.kind} {[*map(tuple, first.fields)]}" for name, first in found.items())
+    return "; ".join(told)

@@ -25,7 +25,7 @@ from hub.reconcile import job, nights, runs
 from hub.reconcile.job import Outcome
 from hub.reconcile.reading import Scope
 from hub.reconcile.report.model import Report
-from hub.reconcile.report.verdict import sentence
+from hub.reconcile.report.verdict import not_compared, sentence
 from hub.reconcile.report.voice import Voice
 from hub.reconcile.report.wording import Locale
 from hub.reconcile.runs import EVERYTHING, Run, State, Terms
@@ -186,7 +186,9 @@ def _print(outcome: Outcome, locale: Locale) -> None:
     columns = ("system", "OMS orders", "its orders", "equal", "different", "later", "read by", "seconds")
     rows = [_covered(outcome.report, name) for name in range(len(outcome.report.coverage))]
     print_table(columns, rows)
-    typer.echo(sentence(Voice(locale, outcome.report.run.tz), outcome.report))
+    voice = Voice(locale, outcome.report.run.tz)
+    for line in (sentence(voice, outcome.report), *not_compared(voice, outcome.report)):
+        typer.echo(line)
     for system, orders in outcome.report.quality.would_heal.items():
         typer.echo(f"dry run: {orders} would be put right at {system}; add --heal on to do it")
     typer.echo(outcome.folder)

@@ -17,10 +17,12 @@ from hub.database import reading, writing
 from hub.errors import BadInput, DependencyDown, WrongConfiguration
 from hub.groups import Notify
 from hub.notify import queue, words
+from hub.notify.alerts import store as alerts
 from hub.notify.answers import Outcome, Refused, Sent, State, judge
 from hub.notify.card import Card
 from hub.notify.robots import call_of, configured
 from hub.notify.sending import post
+from hub.notify.voice import Voice
 
 app = typer.Typer(name="notify", help="Tell people by group robots of DingTalk and WeCom.", no_args_is_help=True)
 
@@ -28,6 +30,7 @@ Channel = Annotated[Literal["dingtalk", "wecom"] | None, typer.Option(help="Only
 Locale = Annotated[Literal["en", "zh"] | None, typer.Option(help="Language of the card. Default: HUB_LOCALE.")]
 _NONE = "no robot is configured: set HUB_NOTIFY__DINGTALK__URL or HUB_NOTIFY__WECOM__URL (or …__URL_FILE)"
 _LISTED = ("key", "channel", "state", "attempt", "recorded_at", "sent_at", "said")
+_ALERTS = ("name", "systems", "severity", "state", "firing", "since", "title")
 _SENT = ("key", "channel", "outcome", "said")
 
 
@@ -58,6 +61,20 @@ def list_(
     with wiring.hub_engine(config.load(), "notify") as engine, reading(engine) as connection:
         rows = queue.listed(connection, limit, state)
     print_rows(output, rows, _LISTED)
+
+
+@app.command("alerts")
+def alerts_(
+    everything: Annotated[bool, typer.Option("--all", help="Also what is over.")] = False,
+    limit: Limit = queue.MOST_LISTED,
+    output: Output = "table",
+) -> None:
+    """Causes of alerts that are open: what Alertmanager said of each, and what people were told."""
+    settings = config.load()
+    voice = Voice(settings.locale, settings.tz)
+    with wiring.hub_engine(settings, "notify") as engine, reading(engine) as connection:
+        rows = alerts.listed(connection, voice, limit, everything=everything)
+    print_rows(output, rows, _ALERTS)
 
 
 @app.command()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, overload
 from zoneinfo import ZoneInfo
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from hub import config
+from hub import clock, config
 from hub.errors import BadInput
 from hub.schemas.text import Code, storable
+
+_AROUND = timedelta(days=1)
 
 
 def _said(why: str | None) -> str | None:
@@ -44,6 +47,8 @@ Rate = Annotated[
     float | None, typer.Option(min=0.01, help="Most orders a second. Default: as fast as the system takes them.")
 ]
 
+_AGO = re.compile("(?P<number>[0-9]{1,5})(?P<unit>[smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _NUMBER: TypeAdapter[str] = TypeAdapter(Code)
 
 
@@ -65,12 +70,39 @@ def order_numbers(given: str, numbers: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(numbers))
 
 
+@overload
+def ago(name: str, text: str, settings: config.Settings) -> datetime: ...
+
+
+@overload
+def ago(name: str, text: str | None, settings: config.Settings) -> datetime | None: ...
+
+
+def ago(name: str, text: str | None, settings: config.Settings) -> datetime | None:
+    """A moment as `moment` reads it, or so long ago: `30m`, `2h`, `7d`."""
+    found = _AGO.fullmatch(text or "")
+    if found is None:
+        return moment(name, text, settings)
+    return clock.utcnow() - timedelta(**{_UNITS[found["unit"]]: int(found["number"])})
+
+
+@overload
+def moment(name: str, text: str, settings: config.Settings) -> datetime: ...
+
+
+@overload
+def moment(name: str, text: str | None, settings: config.Settings) -> datetime | None: ...
+
+
 def moment(name: str, text: str | None, settings: config.Settings) -> datetime | None:
     """A moment as it was typed; BadInput where it is none."""
     if text is None:
         return None
     try:
         found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(settings.tz))).astimezone(UTC)
+        there = (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(settings.tz))).astimezone(UTC)
+        # What is looked for a little before and after it has to be a moment too.
+        _ = there - _AROUND, there + _AROUND
     except (ValueError, OverflowError) as error:
         raise BadInput(f"--{name}: {text[:40]!r} is no moment; write one such as 2026-11-23T08:00") from error
+    return there

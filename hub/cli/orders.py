@@ -11,18 +11,22 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy import Engine
 
-from hub import clock, config, wiring
+from hub import assembly, clock, config, wiring
 from hub.cli.daemons import arm_crash_point
-from hub.cli.output import AsJson, print_json, print_table
+from hub.cli.options import Limit, known_system
+from hub.cli.output import AsJson, Output, print_json, print_rows, print_table
 from hub.consumers import standings
 from hub.database import reading
 from hub.errors import BadInput, NotFound
-from hub.oms import orders
-from hub.producers.importer import Tally, import_file
+from hub.oms import listing, orders
+from hub.producers.importer import ShopKey, Tally, import_file
+from hub.reconcile import rules_file
+from hub.reconcile.check import lost_numbers
 from hub.schemas.lifecycle import next_verbs
 from hub.schemas.money import yuan_from_fen
-from hub.schemas.order import Order
+from hub.schemas.order import Order, Status
 
 app = typer.Typer(name="orders", help="Orders of the OMS.", no_args_is_help=True)
 
@@ -31,6 +35,10 @@ app = typer.Typer(name="orders", help="Orders of the OMS.", no_args_is_help=True
 def import_(
     file: Annotated[Path, typer.Argument(help="JSON Lines, .jsonl or .jsonl.gz; see docs/import-format.md.")],
     rejects: Annotated[Path | None, typer.Option(help="Where bad lines go. Default: FILE.rejects.jsonl here.")] = None,
+    numbers_from: Annotated[
+        str | None,
+        typer.Option(help="After a restore: give orders that the OMS lost the numbers that this system knows them by."),
+    ] = None,
     json_: AsJson = False,
 ) -> None:
     """Replay order histories into the OMS. May be run again: an order gets only the steps it lacks.
@@ -47,7 +55,8 @@ def import_(
         refused.open("w", encoding="utf-8") as out,
         _progress() as show,
     ):
-        tally = import_file(engine, file, out, show)
+        numbers = _known_numbers(engine, settings, numbers_from) if numbers_from else {}
+        tally = import_file(engine, file, out, show, numbers)
     seconds = clock.monotonic() - started
     _print_tally(tally, seconds, json_)
     if tally.rejects:
@@ -56,6 +65,28 @@ def import_(
             f"{len(tally.rejects)} lines were rejected, the first is line {first.line}: {first.reason}; see {refused}"
         )
     refused.unlink()
+
+
+@app.command("list")
+def list_(
+    number: Annotated[str | None, typer.Option(help="The shop's number of the order.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Only orders of this channel.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only orders that stand there.")] = None,
+    limit: Limit = 20,
+    output: Output = "table",
+) -> None:
+    """Orders, the newest first; by the shop's number, where that is all one has."""
+    with wiring.hub_engine(config.load(), "list") as engine, reading(engine) as connection:
+        found = listing.listed(connection, listing.Filter(number, channel, status), limit)
+    if output == "table":
+        print_table(["order", "channel", "shop's number", "status", "total"], map(_listed_cells, found))
+    else:
+        print_rows(output, found, listing.LISTED)
+
+
+def _listed_cells(row: dict[str, Any]) -> list[Any]:
+    total = f"{row['currency']} {yuan_from_fen(row['total'])}"
+    return [row["order_no"], row["channel"], row["channel_order_no"], row["status"], total]
 
 
 @app.command()
@@ -72,6 +103,24 @@ def show(order_no: str, json_: AsJson = False) -> None:
     _print_order(order)
     print_table(["version", "change", "when", "who", "role", "reason"], map(_step_cells, history))
     print_table(["system", "wanted", "applied", "parked", "last error"], [list(each.values())[:5] for each in systems])
+
+
+def _known_numbers(engine: Engine, settings: config.Settings, name: str) -> dict[ShopKey, str]:
+    """The numbers of orders that a system has and the OMS has not; BadInput where it cannot know them."""
+    rules = rules_file.load(settings.reconcile.rules, settings.interfaces).of(known_system(name, "--numbers-from"))
+    system = assembly.system_of(settings, name, engine)
+    try:
+        if not system.lists or not rules.keeps_shop_numbers:
+            raise BadInput(
+                f"--numbers-from: {name} cannot list its orders with the shops' numbers; name a system that can"
+            )
+        numbers = lost_numbers(engine, system, rules)
+    finally:
+        system.close()
+    typer.echo(
+        f"{name} knows {len(numbers):,} orders that the OMS has not; those in the file keep their number", err=True
+    )
+    return numbers
 
 
 def _print_order(order: Order) -> None:

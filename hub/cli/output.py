@@ -8,7 +8,8 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from unicodedata import category
@@ -18,6 +19,7 @@ import typer
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -72,6 +74,19 @@ def print_rows(
         )
 
 
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[..., object]]:
+    """Long work over so many things, shown in a terminal on stderr.
+
+    What is given is told how many are done, and in which words where these change.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, words=what: bar.update(task, completed=done, description=words)
+
+
 def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
@@ -86,6 +101,8 @@ def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Non
 def _harmless(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=_plain)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
@@ -136,19 +153,21 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "✓" if value else "✗"
     if isinstance(value, datetime):
-        return _local(value)
+        return local(value)
     if isinstance(value, float):
         return f"{value:,.1f}"
-    return f"{value:,}" if isinstance(value, int) else _visible(str(value if value is not None else "—"))
+    return f"{value:,}" if isinstance(value, int) else visible(str(value if value is not None else "—"))
 
 
-def _local(moment: datetime) -> str:
+def local(moment: datetime) -> str:
+    """A moment in HUB_TZ, as people read it."""
     zone = ZoneInfo(config.load().tz)
     here = moment.astimezone(zone)
     this_year = here.year == clock.utcnow().astimezone(zone).year
     return f"{here:%m-%d %H:%M:%S}" if this_year else f"{here:%Y-%m-%d %H:%M}"
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """Text as it may go to a terminal."""
     # What others wrote must not move the cursor or change the colours of a terminal.
     return "".join(ascii(letter)[1:-1] if category(letter)[0] == "C" and letter != "\n" else letter for letter in text)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
-from hub import config, wiring
+from hub import assembly, clock, config, wiring
 from hub.cli.options import Since, moment, order_numbers
 from hub.cli.output import AsJson, print_json, print_table
-from hub.reconcile import rules
+from hub.reconcile import rules, rules_file
 from hub.reconcile.check import Verdict
 from hub.reconcile.check import check as compare_with
 from hub.reconcile.compare import Difference
-from hub.reconcile.reading import Scope
+from hub.reconcile.reading import Scope, asked_of
 from hub.schemas.money import yuan_from_fen
 
 app = typer.Typer(name="reconcile", help="Compare the OMS with the systems.", no_args_is_help=True)
@@ -50,11 +51,16 @@ def check(
 
 
 def _verdicts(settings: config.Settings, names: Sequence[str], scope: Scope) -> list[Verdict]:
-    known = rules.load(settings.reconcile.rules)
+    known = rules_file.load(settings.reconcile.rules, settings.interfaces)
+    since = clock.utcnow() - timedelta(days=settings.reconcile.ask_days)
     with ExitStack() as stack:
-        systems = [stack.enter_context(closing(wiring.system_of(settings, name))) for name in names]
+        systems = [stack.enter_context(closing(assembly.system_of(settings, name))) for name in names]
         engine = stack.enter_context(wiring.hub_engine(settings, "reconcile"))
-        return [compare_with(engine, each, known.of(each.name), scope) for each in systems]
+        return [compare_with(engine, each, known.of(each.name), asked_of(each, scope, since)) for each in systems]
+
+
+def _day(verdict: Verdict) -> str:
+    return f"{verdict.coverage.asked_since:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _facts(verdict: Verdict) -> dict[str, Any]:
@@ -77,6 +83,9 @@ def _difference(difference: Difference) -> dict[str, Any]:
 def _print(verdicts: list[Verdict]) -> None:
     rows = [(each.system, each.compared, each.different, each.equal) for each in verdicts]
     print_table(["system", "orders compared", "different", "equal"], rows)
+    for each in verdicts:
+        if each.coverage.asked_since is not None:
+            typer.echo(f"{each.system} lists no orders: asked only for those changed since {_day(each)}")
     found = [
         (verdict.system, each.kind, each.order_no, field[0], *(_for_people(field[0], side) for side in field[1:]))
         for verdict in verdicts

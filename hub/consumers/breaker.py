@@ -14,11 +14,23 @@ from enum import StrEnum
 
 from hub.backoff import full_jitter
 from hub.consumers.system import Receipt, Result
-from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure, Unaskable
+from hub.errors import (
+    Busy,
+    CredentialsRefused,
+    OutcomeUnknown,
+    Postponed,
+    Rejected,
+    SystemFailure,
+    Unaskable,
+    Unreachable,
+)
 from hub.groups import Consumer
 
 LONGEST_RETRY_AFTER_SECONDS = 900.0
 LONGEST_CREDENTIALS_PAUSE_SECONDS = 900.0
+
+
+_FREE = (Unreachable, Busy, CredentialsRefused, Unaskable, Postponed)
 
 
 class Cause(StrEnum):
@@ -75,7 +87,7 @@ def filled(breaker: Breaker, moment: datetime, policy: Consumer) -> float:
 
 def after(breaker: Breaker, results: Sequence[Result], moment: datetime, policy: Consumer) -> Breaker:
     """The breaker after a batch has come back."""
-    told = [each for each in results if not isinstance(each, Unaskable)]
+    told = [each for each in results if not isinstance(each, (Unaskable, Postponed))]
     if breaker.cause is Cause.PAUSED:
         return breaker
     if not told:
@@ -105,7 +117,13 @@ def undisturbed(breaker: Breaker, results: Sequence[Result]) -> bool:
 
 def is_storm(results: Sequence[Result], policy: Consumer) -> bool:
     """Whether so many orders got no answer, and none got one, that it must be the system and not the orders."""
-    return len(results) >= max(2, policy.breaker_failures) and unanswered(results)
+    told = [each for each in results if not isinstance(each, Postponed)]
+    return len(told) >= max(2, policy.breaker_failures) and unanswered(told)
+
+
+def is_charged(results: Sequence[Result]) -> bool:
+    """Whether an order would be charged for a failure, and no answer shows that the system is there."""
+    return unanswered(results) and any(not isinstance(each, _FREE) for each in results)
 
 
 def unanswered(results: Sequence[Result]) -> bool:

@@ -7,6 +7,7 @@ counts what really happened there, whoever wrote.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -122,12 +123,14 @@ for _dialect, _statements in _TRIGGERS.items():
 class InterfaceTables:
     """One system behind interface tables."""
 
+    lists = True
+
     def __init__(self, name: str, database: groups.Database) -> None:
         self.name = name
         self._engine = open_engine(database, name)
         self._schema = database.schema_name
 
-    def apply(self, wanted: Sequence[Wanted]) -> list[Result]:
+    def apply(self, wanted: Sequence[Wanted], until: float = math.inf) -> list[Result]:  # noqa: ARG002 - one transaction
         """One transaction for the batch. A row that the tables refuse is searched for by halving, and fails alone."""
         try:
             return list(self._write(wanted))
@@ -140,7 +143,7 @@ class InterfaceTables:
         except (DataError, IntegrityError, InternalError) as error:
             return self._halved(wanted, Rejected(_said(error)))
 
-    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
+    def look(self, order_numbers: Sequence[str], until: float = math.inf) -> list[Shown | SystemFailure]:  # noqa: ARG002
         """One query."""
         try:
             with reading(self._engine) as connection:

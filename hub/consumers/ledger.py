@@ -18,8 +18,11 @@ from hub.bus.port import Delivery
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint
 from hub.database import Row, all_of, batch_of, in_seconds, insert_into, insert_rows, now
 from hub.holder import is_dead
-from hub.schemas.envelope import Event
+from hub.schemas.envelope import FOLLOWED, Event
 from hub.tables import journal, ledger
+
+FOLLOWS_WITHIN_SECONDS = 600
+"""How long a version waits for the newer one that was committed before it left; then it is brought all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Entry:
     failing_since: datetime | None = None
     tried_version: int | None = None
     rewrite: bool = False
+    external_ref: str | None = None
 
     @property
     def in_doubt(self) -> bool:
@@ -55,11 +59,12 @@ _KNOWN: dict[str, Any] = {"tried_version": None}
 def want(connection: Connection, system: str, received: Sequence[tuple[Event, Delivery]]) -> int:
     """Raise what is wanted to the events just received; duplicates and older ones change nothing. How many raised it.
 
-    A newer version frees an order that was rejected: it may be the corrected one.
+    A newer version frees an order that was rejected: it may be the corrected one. What was published with a newer
+    version behind it waits for that one: no parcel is asked for that the OMS knows to have left.
     """
     newest = {event.subject: (event, delivery) for event, delivery in sorted(received, key=_version)}
-    chosen = ((event, delivery.body.decode()) for event, delivery in (newest[number] for number in sorted(newest)))
-    rows = [wanted_row(system, event, body) for event, body in chosen]
+    chosen = [newest[number] for number in sorted(newest)]
+    rows = [wanted_row(system, event, delivery.body.decode()) for event, delivery in chosen]
     given = raising(connection, rows)
     rejected = ledger.c.parked_reason == ParkedReason.REJECTED
     in_doubt = ledger.c.tried_version.is_not(None)
@@ -73,6 +78,7 @@ def want(connection: Connection, system: str, received: Sequence[tuple[Event, De
         where=ledger.c.wanted_version < given.excluded.wanted_version,
     ).returning(ledger.c.wanted_event_id)
     ids = set(connection.execute(raised).scalars())
+    _put_off(connection, system, [event.subject for event, at in chosen if event.id in ids and FOLLOWED in at.headers])
     first = {event.id: position for position, (event, _) in reversed([*enumerate(received)])}
     rows = [
         _received_row(system, event, event.id in ids and first[event.id] == position)
@@ -207,6 +213,13 @@ def record_parked(
     insert_rows(
         connection, journal, [_trace(system, entry, "parked") for entry, _ in parked if entry.order_no in waiting]
     )
+
+
+def _put_off(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
+    """Let orders wait for the version that follows, which makes them due; what is in doubt is asked about as ever."""
+    if order_numbers:
+        here = _those(connection, system, order_numbers) & ledger.c.tried_version.is_(None)
+        connection.execute(update(ledger).where(here).values(due_at=in_seconds(FOLLOWS_WITHIN_SECONDS)))
 
 
 def _version(received: tuple[Event, Delivery]) -> int:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from hub.backoff import full_jitter
 from hub.consumers.system import Receipt
-from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, Unaskable, Unreachable
+from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Postponed, Rejected, Unaskable, Unreachable
 from hub.groups import Consumer
 
 
@@ -68,6 +68,8 @@ def judge(
     """
     text = str(error) or type(error).__name__
     in_doubt = isinstance(error, OutcomeUnknown)
+    if isinstance(error, Postponed):
+        return Retry(0, attempt, text, error.begun)
     if isinstance(error, Unaskable):
         return Park(ParkedReason.UNKNOWN, attempt + 1, text)
     if isinstance(error, Rejected):

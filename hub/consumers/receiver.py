@@ -13,12 +13,13 @@ from sqlalchemy import Connection, Engine
 
 from hub import groups, logs, metrics
 from hub.bus.port import Bus, Delivery, Subscription
-from hub.consumers import dead_letters, ledger
+from hub.consumers import canaries, dead_letters, ledger
 from hub.crash_points import reach
 from hub.database import writing
 from hub.errors import BusLost, Undecodable
-from hub.schemas.envelope import Event
-from hub.schemas.registry import decode
+from hub.schemas import canary
+from hub.schemas.envelope import NEWER_MAJOR, Event
+from hub.schemas.registry import decode, understands
 
 _log = logs.get("consumer")
 
@@ -27,11 +28,12 @@ Dead = tuple[Delivery, Undecodable]
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of a batch: how many events raised what is wanted, how many did not, and the dead letters."""
+    """What became of a batch: how many events raised what is wanted, how many did not, dead letters, canaries."""
 
     raised: int
     seen: int
     dead: Sequence[Dead]
+    canaries: int = 0
 
 
 class Receiver:
@@ -45,7 +47,9 @@ class Receiver:
         self._settings = settings
         self._subscription: Subscription | None = None
         self._unkept: list[Delivery] = []
+        self._shown = 0
         self.arrived = Signal()
+        self.canary_arrived = Signal()
 
     def step(self) -> bool:
         """Receive ▶ ledger (commit) ▶ ack. What the ledger could not take is tried again before anything newer."""
@@ -53,10 +57,12 @@ class Receiver:
         try:
             self._unkept = self._unkept or self._receive(subscription)
             deliveries = self._unkept
+            self._show()
             if deliveries:
                 self._keep(deliveries)
                 subscription.ack(deliveries)
                 self._unkept = []
+                self._show()
                 reach("receive.settled")
                 self.arrived.set()
         except BusLost:
@@ -67,6 +73,7 @@ class Receiver:
     def close(self) -> None:
         """Disconnect; what is not settled is delivered again."""
         self._unkept = []
+        self._show()
         metrics.bus_up.set(0)
         if self._subscription is not None:
             self._subscription.close()
@@ -74,11 +81,23 @@ class Receiver:
 
     def take(self, connection: Connection, deliveries: Sequence[Delivery]) -> Taken:
         """Raise what the ledger wants; put what is no event with the dead letters."""
+        found = [delivery for delivery in deliveries if delivery.routing_key == canary.ROUTING_KEY]
+        if found:
+            deliveries = [delivery for delivery in deliveries if delivery.routing_key != canary.ROUTING_KEY]
         events, dead = decode_all(deliveries)
         raised = ledger.want(connection, self.system, events) if events else 0
+        seen = len(deliveries) - len(dead) - raised
+        kept, unread = canaries.want(connection, self.system, found) if found else (0, [])
+        dead += unread
         for delivery, error in dead:
             dead_letters.keep(connection, self.queue, delivery, error)
-        return Taken(raised, len(events) - raised, dead)
+        return Taken(raised, seen, dead, kept)
+
+    def _show(self) -> None:
+        if len(self._unkept) != self._shown:
+            # Another receiver of the system shows its own there: this one tells of the difference alone.
+            metrics.events_in_flight.labels(self.system).inc(len(self._unkept) - self._shown)
+            self._shown = len(self._unkept)
 
     def _receive(self, subscription: Subscription) -> list[Delivery]:
         return subscription.receive(self._settings.receive_batch, self._settings.poll_seconds)
@@ -93,6 +112,9 @@ class Receiver:
     def _count(self, taken: Taken) -> None:
         metrics.events_received.labels(self.system, "wanted").inc(taken.raised)
         metrics.events_received.labels(self.system, "seen").inc(taken.seen)
+        metrics.events_received.labels(self.system, "canary").inc(taken.canaries)
+        if taken.canaries:
+            self.canary_arrived.set()
         for delivery, error in taken.dead:
             metrics.events_received.labels(self.system, "dead").inc()
             metrics.dead_letters.labels(self.system, error.reason).inc()
@@ -118,9 +140,11 @@ class Drain(Receiver):
 
 
 def decode_all(deliveries: Sequence[Delivery]) -> tuple[list[tuple[Event, Delivery]], list[Dead]]:
-    """What could be read, and what could not with its reason."""
+    """What could be read, and what could not with its reason; what comes in a newer major too is left to that one."""
     events, dead = [], []
     for delivery in deliveries:
+        if NEWER_MAJOR in delivery.headers and understands(delivery.headers[NEWER_MAJOR]):
+            continue
         try:
             events.append((decode(delivery.body), delivery))
         except Undecodable as error:

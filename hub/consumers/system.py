@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,7 +19,8 @@ class Wanted:
 
     `applied_version` is what the ledger knows the system to show now (0: none). `shown` is there where that was in
     doubt: what the system said of itself a moment ago. With `rewrite`, a system that shows this very version is to be
-    written again, because somebody changed it there.
+    written again, because somebody changed it there. `external_ref` is the system's own number, where it told one, and
+    `attempt` how many tries of it were charged so far.
     """
 
     order: Order
@@ -26,6 +28,21 @@ class Wanted:
     applied_version: int
     shown: Shown | None = None
     rewrite: bool = False
+    external_ref: str | None = None
+    attempt: int = 0
+
+    @property
+    def known_version(self) -> int:
+        """What the system shows as far as anybody knows; 0 is nothing."""
+        return self.shown.version if self.shown else self.applied_version
+
+    @property
+    def is_next(self) -> bool:
+        """Whether this follows what the ledger knows, with nothing in doubt.
+
+        A version that was brought before is wanted again where the system has lost it: then nothing is known of it.
+        """
+        return self.shown is None and self.applied_version < self.order.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +76,26 @@ class System(Protocol):
         """One of `config.SYSTEMS`."""
         ...
 
-    def apply(self, wanted: Sequence[Wanted]) -> list[Result]:
-        """Bring orders up to date: one result each, in their order. Never moves an order back, may be called again.
+    @property
+    def lists(self) -> bool:
+        """Whether the system can name its orders itself, so that `facts` may be asked for everything.
 
-        An order that the system will not have is a failure of that order alone; the others are applied.
+        Who cannot is only asked for `Numbers`, those of the OMS: an order that is extra there is never found.
         """
         ...
 
-    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
+    def apply(self, wanted: Sequence[Wanted], until: float = math.inf) -> list[Result]:
+        """Bring orders up to date: one result each, in their order. Never moves an order back, may be called again.
+
+        An order that the system will not have is a failure of that order alone; the others are applied. After `until`,
+        a moment of `clock.monotonic`, no further call is begun: what is left over is Postponed.
+        """
+        ...
+
+    def look(self, order_numbers: Sequence[str], until: float = math.inf) -> list[Shown | SystemFailure]:
         """What the system shows of these orders, in their order; changes nothing.
 
-        A system that cannot be asked at all answers Unaskable, and a person will have to look.
+        A system that cannot be asked at all answers Unaskable, and a person will have to look. `until` as in `apply`.
         """
         ...
 
@@ -84,8 +110,8 @@ class System(Protocol):
         """The system's orders summed up, None where it cannot; only who can is ever asked for `Buckets`."""
         ...
 
-    def effects(self) -> int:
-        """How many changes of orders the system itself has counted."""
+    def effects(self) -> int | None:
+        """How many changes of orders the system itself has counted; None where it does not count."""
         ...
 
     def prepare(self) -> None:

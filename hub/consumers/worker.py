@@ -7,40 +7,47 @@ the system is asked first.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Event as Signal
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from hub import clock, groups, holder, logs, metrics
 from hub.consumers import gate, ledger, standings
-from hub.consumers.breaker import Breaker, is_storm, unanswered
+from hub.consumers.breaker import Breaker, is_charged, is_storm
 from hub.consumers.gate import Passage
 from hub.consumers.ledger import Entry
 from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.crash_points import reach
 from hub.database import reading, writing
-from hub.errors import HubError, LeaseLost, Rejected, SystemFailure, Undecodable
+from hub.errors import HubError, OutcomeUnknown, Postponed, Rejected, SystemFailure, Undecodable
 from hub.schemas.registry import decode
 
 GAUGES_EVERY_SECONDS = 2
 
 _log = logs.get("consumer")
 
+T = TypeVar("T")
+F = TypeVar("F")
 Looked = Mapping[str, Shown | SystemFailure]
 
 
 class Worker:
     """Brings one system to what its ledger wants. Several may work side by side, on any machine."""
 
-    def __init__(self, system: System, engine: Engine, settings: groups.Consumer, stop: Signal) -> None:
+    def __init__(
+        self, system: System, engine: Engine, settings: groups.Consumer, stop: Signal, more: Signal | None = None
+    ) -> None:
+        """`more` is set whenever there may be more to do than this worker can carry; alone, it carries all."""
         self._system = system
         self._engine = engine
         self._settings = settings
         self._stop = stop
-        self._gauges_set = float("-inf")
+        self._more = more
+        self._most = settings.work_batch if more is None else 1
         self._holder = f"{holder.me()}.{id(self):x}"
         self._batches = itertools.count()
         self._started = False
@@ -49,19 +56,15 @@ class Worker:
 
     def step(self) -> bool:
         """Claim ▶ ask where in doubt, apply ▶ judge and record."""
-        self._set_gauges()
         token = f"{self._holder}.{next(self._batches):x}"
         entries, passage = self._claim(token)
         if entries:
-            reach("work.claimed")
-            try:
+            with metrics.counted(metrics.orders_in_hand.labels(self._system.name), len(entries)):
+                reach("work.claimed")
                 results = self._bring(entries)
-            except LeaseLost as error:
-                _log.warning("lease.lost", system=self._system.name, orders=len(entries), error=error)
-                return True
-            reach("work.applied")
-            self._record(token, passage.breaker, entries, results)
-            reach("work.recorded")
+                reach("work.applied")
+                self._record(token, passage.breaker, entries, results)
+                reach("work.recorded")
         return bool(entries) or self._rationed(passage)
 
     def _claim(self, token: str) -> tuple[list[Entry], Passage]:
@@ -72,7 +75,7 @@ class Worker:
                 gate.begin(connection, name)
                 gate.free_dead(connection, name)
                 ledger.free_dead(connection, name, policy.settle_seconds)
-            passage = gate.enter(connection, name, policy.work_batch, policy)
+            passage = gate.enter(connection, name, self._most, policy)
             entries = (
                 ledger.claim(connection, name, token, passage.most, policy.lease_seconds, policy.settle_seconds)
                 if passage.most
@@ -80,7 +83,17 @@ class Worker:
             )
             gate.taken(connection, name, passage, len(entries), policy, token)
         self._started = True
+        self._share(len(entries))
         return entries, passage
+
+    def _share(self, taken: int) -> None:
+        """Few orders are spread over all workers; while there are many, each takes more at once."""
+        if self._more is None:
+            return
+        is_full = taken == self._most
+        self._most = min(self._settings.work_batch, 2 * self._most) if is_full else 1
+        if is_full:
+            self._more.set()
 
     def _bring(self, entries: Sequence[Entry]) -> list[Result]:
         """One result each. An order in doubt is not touched before the system has said what it shows of it."""
@@ -93,7 +106,9 @@ class Worker:
     def _look(self, order_numbers: Sequence[str]) -> Looked:
         if not order_numbers:
             return {}
-        looked = dict(zip(order_numbers, self._system.look(order_numbers), strict=True))
+        # Some of the time is kept for what follows from the answers.
+        until = self._call_until - self._settings.lease_seconds / 4
+        looked = dict(zip(order_numbers, self._told(order_numbers, self._system.look, until), strict=True))
         reach("work.looked")
         return looked
 
@@ -101,12 +116,26 @@ class Worker:
         if not wanted:
             return []
         if clock.monotonic() > self._call_until:
-            raise LeaseLost("held up for half of the lease: whoever claims these next asks first")
+            # What was heard meanwhile is recorded, if the lease is still there; no call was begun for these.
+            return [Postponed("held up for half of the lease")] * len(wanted)
         with metrics.apply_duration.labels(self._system.name).time():
-            return self._system.apply(wanted)
+            return self._told(wanted, self._system.apply, self._call_until)
+
+    def _told(
+        self, asked: Sequence[T], call: Callable[[Sequence[T], float], list[F]], until: float
+    ) -> list[F | OutcomeUnknown]:
+        """What the system says of each. Of what breaks its adapter nobody knows what became."""
+        try:
+            return [*call(asked, until)]
+        except HubError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            # It must not end the consumer: the same order would be claimed again, and end the next one.
+            _log.error("adapter.broken", system=self._system.name, orders=len(asked), error=logs.way(error))
+            return [OutcomeUnknown(f"{self._system.name}: {type(error).__name__} in its adapter")] * len(asked)
 
     def _record(self, token: str, before: Breaker, entries: Sequence[Entry], results: Sequence[Result]) -> None:
-        outcomes = self._judged(before, entries, results)
+        outcomes = self._judged(entries, results)
         done = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Done)]
         retried = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Retry)]
         parked = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Park)]
@@ -120,15 +149,12 @@ class Worker:
         self._count(done, retried, parked)
         self._tell(before, present)
 
-    def _judged(
-        self, before: Breaker, entries: Sequence[Entry], results: Sequence[Result]
-    ) -> list[tuple[Entry, Outcome]]:
-        lost_probe = before.cause is not None and unanswered(results) and not self._answers()
-        storm = lost_probe or is_storm(results, self._settings)
+    def _judged(self, entries: Sequence[Entry], results: Sequence[Result]) -> list[tuple[Entry, Outcome]]:
+        storm = is_storm(results, self._settings) or (is_charged(results) and not self._answers())
         return [(entry, self._outcome(entry, result, storm)) for entry, result in zip(entries, results, strict=True)]
 
     def _answers(self) -> bool:
-        """Whether the system answers at all: a probe that failed is then its order's fault."""
+        """Whether the system answers at all: what failed is then its order's fault."""
         try:
             self._system.ping()
         except HubError:
@@ -171,24 +197,29 @@ class Worker:
 
     def _tell(self, before: Breaker, present: Breaker) -> None:
         name = self._system.name
-        metrics.system_up.labels(name).set(present.cause is None)
+        _show_breaker(name, present)
         if present.trips > before.trips and present.cause:
             metrics.breaker_trips.labels(name, present.cause).inc()
             _log.warning("system.down", system=name, cause=present.cause, error=present.reason, until=present.until)
         if before.cause and not present.cause:
             _log.info("system.up", system=name)
 
-    def _set_gauges(self) -> None:
-        if clock.monotonic() - self._gauges_set > GAUGES_EVERY_SECONDS:
-            self._gauges_set = clock.monotonic()
-            name = self._system.name
-            with reading(self._engine) as connection:
-                backlog = standings.backlog(connection, name)
-                breaker = gate.present(connection, name)
-            metrics.ledger_behind.labels(name).set(backlog.behind)
-            metrics.ledger_parked.labels(name).set(backlog.parked)
-            metrics.ledger_oldest_age.labels(name).set(backlog.oldest_age_seconds)
-            metrics.system_up.labels(name).set(breaker.cause is None)
+
+def set_gauges(engine: Engine, name: str) -> bool:
+    """Show how far a system is behind; another loop than those that work asks, so that they may hang."""
+    with reading(engine) as connection:
+        backlog = standings.backlog(connection, name)
+        breaker = gate.present(connection, name)
+    metrics.ledger_behind.labels(name).set(backlog.behind)
+    metrics.ledger_parked.labels(name).set(backlog.parked)
+    metrics.grow(metrics.ledger_oldest_age.labels(name), backlog.oldest_age_seconds)
+    _show_breaker(name, breaker)
+    return False
+
+
+def _show_breaker(name: str, breaker: Breaker) -> None:
+    metrics.system_up.labels(name).set(breaker.cause is None)
+    metrics.breaker_open.labels(name).set(breaker.cause is not None)
 
 
 def _settled(entry: Entry, looked: Looked) -> Result | None:
@@ -208,7 +239,8 @@ def _wanted(entry: Entry, looked: Looked) -> Wanted | Rejected:
         # Kept by another release; it must not stop the orders beside it.
         return Rejected(f"this release cannot read the event: {error}")
     asked = shown if isinstance(shown, Shown) else None
-    return Wanted(order, entry.wanted_event_id, entry.applied_version, asked, entry.rewrite)
+    known_as = (asked.external_ref if asked else None) or entry.external_ref
+    return Wanted(order, entry.wanted_event_id, entry.applied_version, asked, entry.rewrite, known_as, entry.attempt)
 
 
 def _result(each: Wanted | Result) -> Result:

@@ -26,6 +26,9 @@ from hub.stage.deployment import Stage, wait_until
 from hub.stage.tampering import tamper
 from hub.tables import ledger
 
+PAID = slice(100, 104)
+"""Of the story's orders, some that are paid and not picked."""
+
 
 @dataclass(frozen=True)
 class Dawn:
@@ -62,7 +65,7 @@ class Night:
     def tell(self) -> Dawn:
         """Tampering, a first comparison that heals, a person who decides about money, and a second comparison."""
         self._title("night1")
-        for deed in tamper(self._stage.settings, self._numbers):
+        for deed in tamper(self._stage, self._numbers[PAID]):
             self._say(f"deed_{deed.name}", system=say(self._locale, deed.system))
         self._title("night2")
         first = self._compared()

@@ -8,6 +8,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "Database {db}, bus {bus}; everything made here is removed at the end.",
         "数据库 {db}，消息总线 {bus}；演示结束后全部清除。",
     ),
+    "spoken_http": (
+        "The systems are simulators that speak as the real ones do: Kingdee WebAPI, Qimen, a REST CRM, YonBIP.",
+        "各系统为接口仿真：金蝶云星空 WebAPI、奇门 WMS、REST CRM、用友 YonBIP。",
+    ),
+    "spoken_tables": ("The systems are interface tables.", "各系统为中间表。"),
     "started": (
         "{n} processes are running: OMS interface, relay, one consumer per system, maintenance.",
         "已启动 {n} 个进程：OMS 接口、中继、每个系统一个消费者、维护任务。",
@@ -34,6 +39,18 @@ WORDS: dict[str, tuple[str, str]] = {
         "The WMS is back. Nobody does anything; it catches up by itself.",
         "WMS 恢复。无需人工处理，自动追平。",
     ),
+    "mute": (
+        "3  For {seconds} seconds the WMS does what it is told, and every answer is lost",
+        "3  WMS 照单执行，但 {seconds} 秒内所有应答丢失",
+    ),
+    "mute_down": (
+        "New orders are paid; nobody can tell whether the WMS has them. The others go on:",
+        "新订单已付款，谁也不知道 WMS 是否收到；其他系统不受影响：",
+    ),
+    "mute_up": (
+        "It answers again. The hub asked before it repeated: {orders} orders, {parcels} parcels, {twice} twice.",
+        "WMS 恢复应答。中枢先查询、后重发：{orders} 单，{parcels} 个包裹，重复 {twice} 个。",
+    ),
     "scene4": (
         "4  kill -9: the relay and the Kingdee consumer, in the middle of the work",
         "4  工作途中强杀（kill -9）中继与金蝶消费者",
@@ -43,8 +60,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "两者已自动重启并从断点继续，{seconds:.1f} 秒后全部送达。",
     ),
     "result": (
-        "Versions in the ledger and in each system's own journal; orders compared with the OMS",
-        "账本版本数、各系统自记的写入次数，以及与 OMS 的逐单比对",
+        "Versions in the ledger, changes in each system's journal, {orders} orders compared",
+        "账本版本数、各系统自记的写入次数，以及 {orders} 单与 OMS 的逐单比对",
     ),
     "system": ("system", "系统"),
     "wanted": ("wanted", "应有"),
@@ -54,7 +71,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "behind": ("behind", "落后"),
     "still_behind": ("behind: {systems}", "落后：{systems}"),
     "effects": ("journal", "系统自记"),
-    "compared": ("compared", "比对单数"),
+    "doubled": ("twice", "重复"),
     "equal": ("equal", "一致"),
     "crm": ("CRM", "CRM"),
     "kingdee": ("Kingdee", "金蝶"),

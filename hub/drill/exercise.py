@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select, text
 
-from hub import config, groups, wiring
+from hub import assembly, config, groups
 from hub.consumers import standings
 from hub.database import open_engine, reading
 from hub.drill.faults import Fault
@@ -119,7 +119,7 @@ def _judge(on: Scene) -> Verdict:
     lost = 0
     told: Counter[str] = Counter()
     for name in config.SYSTEMS:
-        system = wiring.system_of(settings, name)
+        system = assembly.system_of(settings, name)
         lost += check(engine, system).different
         system.close()
         told += journal(settings.system(name))

@@ -19,7 +19,12 @@ from hub.errors import BadInput, DependencyDown
 
 
 def upgrade(engine: Engine, revision: str = "head", schema: str | None = None) -> None:
-    """Bring the tables to a revision, the newest unless named; makes the schema first where one is named."""
+    """Bring the tables to a revision, the newest unless named; makes the schema first where one is named.
+
+    Tables that a newer release has brought further are left as they are.
+    """
+    if revision == "head" and (current(engine) or "") > newest():
+        return
     with writing(engine) as connection:
         if schema:
             connection.execute(CreateSchema(schema, if_not_exists=True))
@@ -45,10 +50,20 @@ def newest() -> str:
 
 
 def check(engine: Engine) -> None:
-    """Raise DependencyDown unless the tables are at the newest revision."""
-    if (found := current(engine)) != (needed := newest()):
+    """Raise DependencyDown unless this release can work on the tables: they are at its revision, or at a newer one.
+
+    Within a thousand, revisions only add, so the release before works on beside the next one and after a rollback. One
+    that takes something away begins the next thousand, and is for a release that has stopped to use it.
+    """
+    found, needed = current(engine), newest()
+    if found is None or found < needed:
         raise DependencyDown(
             f"the hub's tables are at {found or 'nothing'}, this release needs {needed}: run hub db upgrade"
+        )
+    if found[:-3] != needed[:-3]:
+        raise DependencyDown(
+            f"the hub's tables are at {found}, made by a release that took away what this one needs ({needed}): "
+            "run that release, or with it hub db downgrade"
         )
 
 

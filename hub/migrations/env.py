@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from hub.night_tables import metadata
+from hub.all_tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=False)

@@ -14,7 +14,7 @@ from functools import partial
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
-from hub.database import now, reading, writing
+from hub.database import now, present, reading, writing
 from hub.errors import DependencyDown, NotAllowed, Refused
 from hub.tables import PARTITIONED
 
@@ -54,6 +54,16 @@ def drop_old(engine: Engine, table: str, days: int) -> tuple[int, str | None]:
         return _until_locked((name, partial(_drop, engine, name)) for name in due)
     except Refused as error:
         return 0, f"{due[0]}: {error}"
+
+
+def seconds_ahead(connection: Connection, table: str) -> float:
+    """How long from now there is a partition for every moment; 0 where today has none."""
+    here, moment = set(_children(connection, table)), present(connection)
+    day = moment.date()
+    while _named(table, day) in here:
+        day += timedelta(days=1)
+    end = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return max(0.0, (end - moment).total_seconds())
 
 
 def _until_locked(steps: Iterable[tuple[str, Callable[[], bool]]]) -> tuple[int, str | None]:

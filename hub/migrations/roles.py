@@ -11,20 +11,34 @@ from collections.abc import Iterator
 
 from sqlalchemy import Table
 
+from hub.all_tables import metadata
 from hub.migrations.partitions import rest
-from hub.night_tables import metadata
+from hub.own_tables import CONTENT
 from hub.tables import PARTITIONED
 
 _READ = "SELECT"
 _ADD = "SELECT, INSERT"
 _CHANGE = "SELECT, INSERT, UPDATE"
 _TAKE_AWAY = "SELECT, DELETE"
+_CONTENT = ", ".join(CONTENT)
 
 # What each role may do with the tables of a writer; where nothing stands, it may do nothing.
 _RIGHTS: dict[str, dict[str, str]] = {
-    "oms": {"oms": _CHANGE, "history": _ADD, "outbox": _ADD, "audit": _ADD},
+    # The interface takes alerts too, and tells people of them.
+    "oms": {
+        "oms": _CHANGE,
+        "history": _ADD,
+        "outbox": _ADD,
+        "audit": _ADD,
+        "calls": _ADD,
+        "alerts": _CHANGE,
+        "notify": _CHANGE,
+    },
+    # It takes the rows of a company's own OMS; nobody else writes orders then.
+    "intake": {"history": _ADD, "outbox": _ADD, "own": "SELECT, UPDATE, DELETE", "notify": _CHANGE},
+    "own_oms": {},
     "relay": {"outbox": "SELECT, UPDATE, DELETE", "relay": _CHANGE},
-    "consumer": {"consumer": _CHANGE, "audit": _ADD},
+    "consumer": {"consumer": _CHANGE, "audit": _ADD, "calls": _CHANGE},
     "operator": {
         "oms": _READ,
         "history": _READ,
@@ -34,6 +48,12 @@ _RIGHTS: dict[str, dict[str, str]] = {
         "operator": f"{_CHANGE}, DELETE",
         "reconcile": _CHANGE,
         "notify": _CHANGE,
+        "alerts": _READ,
+        "own": "SELECT, UPDATE, DELETE",
+        "subscription": f"{_CHANGE}, DELETE",
+        "watcher": f"{_CHANGE}, DELETE",
+        # Who asks a system by hand is on record too.
+        "calls": _CHANGE,
         "audit": _ADD,
     },
     "maintenance": {"audit": _ADD},
@@ -47,10 +67,30 @@ _RIGHTS: dict[str, dict[str, str]] = {
         "consumer": _CHANGE,
         "reconcile": _CHANGE,
         "notify": _CHANGE,
+        "calls": _CHANGE,
         "audit": _ADD,
     },
+    # It tells people of a subscription that fell behind.
+    "watcher": {"relay": _READ, "subscription": _READ, "watcher": _CHANGE, "notify": _CHANGE},
     "reader": dict.fromkeys(
-        ("oms", "history", "outbox", "relay", "consumer", "operator", "reconcile", "notify", "audit"), _READ
+        (
+            "oms",
+            "history",
+            "outbox",
+            "relay",
+            "consumer",
+            "operator",
+            "reconcile",
+            "notify",
+            "alerts",
+            "calls",
+            "audit",
+            "own",
+            "subscription",
+            "watcher",
+            "everybody",
+        ),
+        _READ,
     ),
 }
 # What a role may do with one table, whoever writes it.
@@ -58,10 +98,13 @@ _RIGHTS_ON: dict[tuple[str, str], str] = {
     ("maintenance", "requests"): _TAKE_AWAY,
     ("maintenance", "journal"): _TAKE_AWAY,
     ("maintenance", "outbox_archive"): _TAKE_AWAY,
+    ("maintenance", "calls"): _TAKE_AWAY,
+    ("maintenance", "call_orders"): _TAKE_AWAY,
     ("maintenance", "dead_letters"): _TAKE_AWAY,
     ("maintenance", "bulk_runs"): _TAKE_AWAY,
     ("maintenance", "bulk_items"): _TAKE_AWAY,
     ("maintenance", "notices"): _TAKE_AWAY,
+    ("maintenance", "alert_causes"): _TAKE_AWAY,
     ("maintenance", "findings"): _TAKE_AWAY,
     ("maintenance", "tickets"): _TAKE_AWAY,
     ("maintenance", "reconcile_runs"): _TAKE_AWAY,
@@ -69,6 +112,19 @@ _RIGHTS_ON: dict[tuple[str, str], str] = {
     ("maintenance", "leases"): _CHANGE,
     ("operator", "leases"): _CHANGE,
     ("reconcile", "leases"): _CHANGE,
+    ("intake", "orders"): _CHANGE,
+    ("intake", "order_lines"): f"{_CHANGE}, DELETE",
+    # What is the hub's own in a row, and what an order is, it cannot touch.
+    ("own_oms", "oms_outbox"): f"SELECT, INSERT (order_no, {_CONTENT}), UPDATE ({_CONTENT})",
+    # Whoever puts canaries there or runs maintenance says when it did.
+    ("oms", "last_done"): _CHANGE,
+    ("intake", "last_done"): _CHANGE,
+    ("maintenance", "last_done"): _CHANGE,
+    # The OMS interface shows Prometheus how these stand.
+    ("oms", "dead_letters"): _READ,
+    ("oms", "reconcile_runs"): _READ,
+    ("oms", "findings"): _READ,
+    ("oms", "tickets"): _READ,
     ("operator", "tokens"): "",
     ("reconcile", "tokens"): "",
     ("reader", "tokens"): "",

@@ -77,7 +77,7 @@ class State(StrEnum):
     """The robot asked to be left alone; until this one is due nothing else is sent to it."""
     SENT = "sent"
     SPARED = "spared"
-    """The other channel has told it."""
+    """The other channel has told it, or a newer notice tells it."""
     FAILED = "failed"
 
 

@@ -5,26 +5,30 @@ Every function works in the caller's transaction and never commits it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from hub import clock
 from hub.audit.chain import HISTORY_FIELDS, START, link
 from hub.crash_points import reach
 from hub.database import all_of, batch_of, insert_into, insert_rows
 from hub.errors import HubError, NotFound, Refused
-from hub.oms import outbox
+from hub.oms import outbox, writer
 from hub.oms.outbox import Announcement
+from hub.oms.writer import Writer
 from hub.schemas.lifecycle import Role, Transition, transition
 from hub.schemas.order import NewOrder, Order, OrderLine, Receiver, Status, lines_total
 from hub.tables import order_history, order_lines, orders
 
 _ORDER = [column for column in orders.c if column.name != "recorded_at"]
 _LINE = [order_lines.c[name] for name in OrderLine.model_fields]
+_REPLACEABLE = ("customer_id", "vip", "warehouse", "receiver", "note", "total")
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,26 @@ class Step:
     occurred_at: datetime
 
 
+class Content(StrEnum):
+    """What a change makes of customer, receiver, lines and all else that an order holds beside its status."""
+
+    KEPT = "kept"
+    REPLACED = "replaced"
+
+
 @dataclass(frozen=True)
 class Changed:
-    """A change that is allowed and not yet written: the order after it, and by which row of the table."""
+    """A change that is allowed and not yet written: the order after it, and by which row of the table.
+
+    One that is not `announced` has a row in the history and no event: a newer version is written with it.
+    """
 
     order: Order
     row: Transition
     previous: Status | None
     act: Act
+    content: Content = Content.KEPT
+    announced: bool = True
 
 
 def create(connection: Connection, new: NewOrder, act: Act) -> Order:
@@ -82,14 +98,14 @@ def advance(connection: Connection, order: Order, verb: str, act: Act) -> Order:
     return changed.order
 
 
-def first(new: NewOrder, act: Act) -> Changed:
-    """Version 1 of a new order, with a number of its own."""
+def first(new: NewOrder, act: Act, number: str | None = None) -> Changed:
+    """Version 1 of a new order, with a number of its own unless one is given."""
     row = transition("create", None, act.role, act.reason)
     moment = act.occurred_at or clock.utcnow()
     facts = {name: getattr(new, name) for name in NewOrder.model_fields}
     order = Order(
         **facts,
-        order_no=clock.order_number(),
+        order_no=number or clock.order_number(),
         version=1,
         status=row.target,
         total=lines_total(new.lines),
@@ -106,20 +122,23 @@ def following(order: Order, verb: str, act: Act) -> Changed:
     return Changed(order.model_copy(update=moved), row, order.status, act)
 
 
-def write(connection: Connection, changes: Sequence[Changed]) -> None:
+def write(connection: Connection, changes: Sequence[Changed], by: Writer = Writer.HUB) -> None:
     """Write changes, versions of one order in their order, each with its history and its event in the outbox.
 
     Orders that are not new must be locked by the caller. Refused, with nothing to be kept, where an order is here
-    already or has moved on.
+    already or has moved on, and WrittenElsewhere where orders have another writer.
     """
+    writer.check(connection, by)
     newest = {changed.order.order_no: changed.order for changed in changes}
     before = {changed.order.order_no: changed.order.version - 1 for changed in reversed(changes)}
     _insert(connection, [order for number, order in newest.items() if before[number] == 0])
     for number, order in newest.items():
         if before[number]:
             _update(connection, order, before[number])
+    replaced = {changed.order.order_no for changed in changes if changed.content is Content.REPLACED}
+    _replace(connection, [order for number, order in newest.items() if before[number] and number in replaced])
     insert_rows(connection, order_history, list(_history_rows(changes, _heads(connection, before))))
-    outbox.append(connection, [_announcement(changed) for changed in changes])
+    outbox.append(connection, [_announcement(changed) for changed in changes if changed.announced])
     reach("orders.written")
 
 
@@ -137,6 +156,18 @@ def load(connection: Connection, order_no: str) -> Order:
         raise NotFound(f"there is no order {order_no}")
     lines = select(*_LINE).where(order_lines.c.order_no == order_no).order_by(order_lines.c.line_no)
     return of_rows(row, connection.execute(lines).mappings().all())
+
+
+def hold(connection: Connection, order_nos: Iterable[str]) -> dict[str, Order]:
+    """Lock these orders, always in one order, and give those that are there."""
+    numbers = sorted(set(order_nos))
+    rows = select(*_ORDER).where(orders.c.order_no.in_(numbers)).order_by(orders.c.order_no).with_for_update()
+    found = connection.execute(rows).mappings().all()
+    lines = select(order_lines.c.order_no, *_LINE).where(order_lines.c.order_no.in_(numbers))
+    lines_of: dict[str, list[Any]] = defaultdict(list)
+    for number, *line in connection.execute(lines.order_by(order_lines.c.order_no, order_lines.c.line_no)):
+        lines_of[number].append(dict(zip(OrderLine.model_fields, line, strict=True)))
+    return {row["order_no"]: of_rows(row, lines_of[row["order_no"]]) for row in found}
 
 
 def of_rows(row: Any, lines: Sequence[Any]) -> Order:
@@ -157,6 +188,12 @@ def history(connection: Connection, order_no: str) -> list[Step]:
     columns = [order_history.c[name] for name in Step.__dataclass_fields__]
     steps = select(*columns).where(order_history.c.order_no == order_no).order_by(order_history.c.version)
     return [Step(*row) for row in connection.execute(steps)]
+
+
+def real_steps(steps: Sequence[Step]) -> list[Step]:
+    """The steps that changed something: one that was written once more leaves the status as the step before left it."""
+    before = [None, *(step.to_status for step in steps)]
+    return [step for step, status in zip(steps, before, strict=False) if step.to_status != status]
 
 
 def totals(connection: Connection) -> tuple[int, int]:
@@ -191,6 +228,16 @@ def _update(connection: Connection, order: Order, version: int) -> None:
     moved = {"version": order.version, "status": order.status, "changed_at": order.changed_at}
     if connection.execute(update(orders).where(here).values(moved)).rowcount != 1:
         raise Refused(f"order {order.order_no} is no longer at version {version}; read it again")
+
+
+def _replace(connection: Connection, changed: Sequence[Order]) -> None:
+    for order in changed:
+        row = {name: value for name, value in _order_row(order).items() if name in _REPLACEABLE}
+        connection.execute(update(orders).where(orders.c.order_no == order.order_no).values(row))
+    numbers = [order.order_no for order in changed]
+    if numbers:
+        connection.execute(delete(order_lines).where(order_lines.c.order_no.in_(numbers)))
+        insert_rows(connection, order_lines, [row for order in changed for row in _line_rows(order)])
 
 
 def _order_row(order: Order) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, exists, func, select, update
 
 from hub import clock
 from hub.database import in_seconds, insert_rows, now
@@ -24,7 +24,10 @@ SLOTS = 16
 CHANNEL = "hub_outbox"
 
 _EVENT = [column.name for column in outbox_archive.c if column.name != "published_at"]
+_SHOWN = ("order_no", "version", "type", "routing_key", "recorded_at", "held_until", "held_for")
 _HELD = select(outbox.c.order_no).where(outbox.c.held_until > now())
+_NEWER = outbox.alias()
+_FOLLOWED = exists().where(_NEWER.c.order_no == outbox.c.order_no, _NEWER.c.version > outbox.c.version)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Announcement:
 
 @dataclass(frozen=True)
 class Pending:
-    """A row of the outbox as the relay needs it."""
+    """A row of the outbox as the relay needs it; `followed` is whether a newer version of its order waits too."""
 
     id: int
     event_id: str
@@ -52,6 +55,7 @@ class Pending:
     body: str
     occurred_at: datetime
     held_for: str | None = None
+    followed: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ def append(connection: Connection, announcements: Sequence[Announcement]) -> Non
 
 def claim(connection: Connection, shard: int, shards: int, limit: int) -> list[Pending]:
     """The oldest events of a shard, in the order of their commit per order; orders on hold are passed over."""
-    columns = [outbox.c[name] for name in Pending.__dataclass_fields__]
-    query = select(*columns).where(outbox.c.order_no.not_in(_HELD)).order_by(outbox.c.id).limit(limit)
+    columns = [outbox.c[name] for name in Pending.__dataclass_fields__ if name != "followed"]
+    query = select(*columns, _FOLLOWED).where(outbox.c.order_no.not_in(_HELD)).order_by(outbox.c.id).limit(limit)
     if shards > 1:
         query = query.where(outbox.c.slot % shards == shard)
     return [Pending(*row) for row in connection.execute(query)]
@@ -86,6 +90,11 @@ def archive(connection: Connection, ids: Sequence[int]) -> None:
     """Move published rows to the archive. The caller keeps its lease in the same transaction."""
     published = select(*(outbox.c[name] for name in _EVENT)).where(outbox.c.id.in_(ids))
     connection.execute(outbox_archive.insert().from_select(_EVENT, published, include_defaults=True))
+    connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+
+
+def drop(connection: Connection, ids: Sequence[int]) -> None:
+    """Take away what nobody will ask for again."""
     connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
 
 
@@ -101,6 +110,14 @@ def backlog(connection: Connection) -> Backlog:
     held = connection.execute(select(func.count()).where(outbox.c.held_until > now())).scalar_one()
     oldest: datetime | None = row[1]
     return Backlog(row[0], held, (row[2] - oldest).total_seconds() if oldest else 0.0)
+
+
+def waiting(connection: Connection, limit: int, *, held_only: bool = False) -> list[dict[str, Any]]:
+    """What waits, without bodies, the oldest first; age in seconds since the commit."""
+    columns = [outbox.c[name] for name in ("id", "event_id", *_SHOWN)]
+    query = select(*columns, now().label("moment")).order_by(outbox.c.id).limit(limit)
+    query = query.where(outbox.c.held_until > now()) if held_only else query
+    return [_aged(dict(row)) for row in connection.execute(query).mappings()]
 
 
 def event_of(announcement: Announcement, event_id: str, recorded_at: datetime) -> Event:
@@ -124,6 +141,11 @@ def event_of(announcement: Announcement, event_id: str, recorded_at: datetime) -
             order=order,
         ),
     )
+
+
+def _aged(row: dict[str, Any]) -> dict[str, Any]:
+    age = row.pop("moment") - row["recorded_at"]
+    return row | {"age_seconds": round(age.total_seconds(), 1)}
 
 
 def _row(announcement: Announcement) -> dict[str, Any]:

@@ -22,13 +22,15 @@ class Wakeup:
         self._engine = engine
         self._longest = longest_seconds
         self._listening: Any = None
+        # What is asked of the driver itself fails with the driver's own errors.
+        self._failures = (DBAPIError, engine.dialect.loaded_dbapi.Error, OSError)
 
     def wait(self, turns: int) -> None:
         """Sleep, the longer the more turns found nothing; safe to call whatever the state of the database."""
         pause = min(FIRST_PAUSE * 2.0 ** min(turns, 20), self._longest)
         try:
             self._sleep(pause)
-        except (DBAPIError, OSError):
+        except self._failures:
             self.close()
             time.sleep(pause)
 

@@ -32,12 +32,13 @@ from sqlalchemy import table as named
 from hub import groups, holder
 from hub.audit import verbs as audit
 from hub.audit.verbs import Operator
+from hub.call_tables import call_orders, calls
 from hub.crash_points import reach
 from hub.database import UtcTime, in_seconds, is_postgres, writing
 from hub.errors import Refused
 from hub.migrations import partitions
-from hub.night_tables import findings, notices, reconcile_runs, tickets
-from hub.oms import leases
+from hub.night_tables import alert_causes, findings, notices, reconcile_runs, tickets
+from hub.oms import last_done, leases
 from hub.oms.leases import Lease
 from hub.tables import PARTITIONED, bulk_items, bulk_runs, dead_letters, journal, outbox_archive, requests
 
@@ -91,6 +92,9 @@ def run(
             kept.append(_keep(work, rule))
             told(kept[-1])
         _record(engine, by, kept)
+        if not work.stop.is_set():
+            with writing(engine) as connection:
+                last_done.mark(connection, LEASE)
     finally:
         with writing(engine) as connection:
             leases.release(connection, work.lease)
@@ -105,10 +109,13 @@ def _rules(retention: groups.Retention) -> Iterator[_Rule]:
     yield _Rule(bulk_runs, bulk_runs.c.changed_at, FINISHED_RUNS_DAYS)
     # Of a notice that is told or given up it is the moment of its last change.
     yield _Rule(notices, notices.c.due_at, retention.notices_days, notices.c.state.in_(_TOLD))
+    yield _Rule(alert_causes, alert_causes.c.closed_at, retention.notices_days)
     # What has not ended has no such moment, and stays.
     yield _Rule(findings, findings.c.closed_at, retention.findings_days)
     yield _Rule(tickets, tickets.c.closed_at, retention.findings_days)
     yield _Rule(reconcile_runs, reconcile_runs.c.finished_at, retention.findings_days)
+    yield _Rule(calls, calls.c.recorded_at, retention.calls_days)
+    yield _Rule(call_orders, call_orders.c.recorded_at, retention.calls_days)
 
 
 def _keep(work: _Work, rule: _Rule) -> Kept:

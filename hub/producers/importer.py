@@ -10,33 +10,43 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, TextIO
 
 from pydantic import BeforeValidator, Field, ValidationError
 from sqlalchemy import Connection, Engine
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from hub.database import writing
-from hub.errors import NotFound, Refused
-from hub.oms import orders
+from hub.errors import DependencyDown, NotAllowed, NotFound, NotPrepared, Refused
+from hub.oms import orders, writer
 from hub.oms.orders import Act, Changed
+from hub.oms.writer import Writer
 from hub.schemas.facts import lines_hash
 from hub.schemas.json_text import refuse_ambiguous
 from hub.schemas.lifecycle import TRANSITIONS, Role
 from hub.schemas.money import fen_from_yuan
-from hub.schemas.order import Change, NewOrder, Order, Strict
+from hub.schemas.order import Change, NewOrder, Order, Receiver, Strict
 from hub.schemas.registry import describe
 from hub.schemas.text import Moment
 
 LINES_PER_TRANSACTION = 50
 LONGEST_LINE = 1024 * 1024
+PATIENCE_SECONDS = 120
+"""How long one transaction is tried again while others keep the database to themselves or it restarts."""
 ACTOR = "import"
+
+ShopKey = tuple[str, str, str]
+"""How a shop knows an order: channel, shop, number there."""
 
 _FIELD = re.compile(r"([a-z_]+(?:\.[a-z_0-9]+)*): ")
 _VERBS = {row.change: row.verb for row in TRANSITIONS}
+
+_NONE: Mapping[ShopKey, str] = MappingProxyType({})
 
 
 def _fen(value: object) -> int:
@@ -62,6 +72,8 @@ class ImportedOrder(Strict):
     shop: str = "main"
     customer_id: str
     vip: bool = False
+    warehouse: str | None = None
+    receiver: Receiver | None = None
     lines: list[ImportedLine]
     history: Annotated[list[tuple[Change, Moment]], Field(min_length=1, max_length=100)]
 
@@ -79,6 +91,11 @@ class Numbered:
     new: NewOrder
     history: list[tuple[Change, Moment]]
 
+    @property
+    def key(self) -> ShopKey:
+        """How its shop knows it."""
+        return self.new.channel, self.new.shop, self.new.channel_order_no
+
 
 @dataclass(frozen=True)
 class Reject:
@@ -91,25 +108,49 @@ class Reject:
 
 
 @dataclass
-class Tally:
-    """What an import has done so far."""
+class Replayed:
+    """What one transaction did."""
 
-    lines: int = 0
     orders_created: int = 0
     versions_written: int = 0
     unchanged: int = 0
     rejects: list[Reject] = field(default_factory=list)
 
 
-def import_file(engine: Engine, path: Path, rejects: TextIO, progress: Callable[[Tally], object]) -> Tally:
+@dataclass
+class Tally(Replayed):
+    """What an import has done so far."""
+
+    lines: int = 0
+
+    def count(self, done: Replayed) -> None:
+        """One transaction more; its rejects are counted with those of its lines."""
+        self.orders_created += done.orders_created
+        self.versions_written += done.versions_written
+        self.unchanged += done.unchanged
+
+
+def import_file(
+    engine: Engine,
+    path: Path,
+    rejects: TextIO,
+    progress: Callable[[Tally], object],
+    numbers: Mapping[ShopKey, str] = _NONE,
+) -> Tally:
     """Replay a file into the OMS, some lines in each transaction. NotFound where the file cannot be read.
+
+    An order that is new gets the number that `numbers` has for it, where it was known before and was lost.
+
+    DependencyDown where the database takes nothing for two minutes; what was committed until then stays.
+    WrittenElsewhere where orders have another writer.
 
     Each reject is written as it is found, one JSON object a line with `line`, `field`, `reason` and the `text` itself.
     """
+    writer.check(engine, Writer.HUB)
     tally = Tally()
     numbered = enumerate(_lines(path), start=1)
     while batch := list(islice(numbered, LINES_PER_TRANSACTION)):
-        found = _take(engine, batch, tally)
+        found = _take(engine, batch, tally, numbers)
         rejects.writelines(json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in found)
         tally.rejects += found
         tally.lines += len(batch)
@@ -126,12 +167,25 @@ def _lines(path: Path) -> Iterator[str]:
         raise NotFound(f"{path}: cannot be read: {error}") from error
 
 
-def _take(engine: Engine, batch: list[tuple[int, str]], tally: Tally) -> list[Reject]:
+def _take(engine: Engine, batch: list[tuple[int, str]], tally: Tally, numbers: Mapping[ShopKey, str]) -> list[Reject]:
     parsed, rejects = _parse_all(batch)
+    again = Retrying(
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        wait=wait_random_exponential(0.05, 2),
+        reraise=True,
+    )
     for group in _without_repeats(parsed):
-        with writing(engine) as connection:
-            rejects += _replay(connection, group, tally)
+        # Nothing of a transaction that failed is there, and what was committed is found unchanged.
+        replayed = again(_replayed, engine, group, numbers)
+        tally.count(replayed)
+        rejects += replayed.rejects
     return rejects
+
+
+def _may_pass(error: BaseException) -> bool:
+    """A database that is locked by others or restarts; one that lacks tables or rights stays as it is."""
+    return isinstance(error, DependencyDown) and not isinstance(error, (NotPrepared, NotAllowed))
 
 
 def _parse_all(batch: list[tuple[int, str]]) -> tuple[list[Numbered], list[Reject]]:
@@ -149,13 +203,12 @@ def _parse_all(batch: list[tuple[int, str]]) -> tuple[list[Numbered], list[Rejec
 
 def _without_repeats(parsed: list[Numbered]) -> Iterator[list[Numbered]]:
     """Groups in which no order stands twice: the second line of an order must find the first one written."""
-    group: dict[tuple[str, str, str], Numbered] = {}
+    group: dict[ShopKey, Numbered] = {}
     for each in parsed:
-        key = (each.new.channel, each.new.shop, each.new.channel_order_no)
-        if key in group:
+        if each.key in group:
             yield list(group.values())
             group = {}
-        group[key] = each
+        group[each.key] = each
     yield list(group.values())
 
 
@@ -175,30 +228,41 @@ def _parsed(text: str) -> ImportedOrder:
     return imported
 
 
-def _replay(connection: Connection, group: list[Numbered], tally: Tally) -> list[Reject]:
-    changes, rejects = [], []
+def _replayed(engine: Engine, group: list[Numbered], numbers: Mapping[ShopKey, str]) -> Replayed:
+    with writing(engine) as connection:
+        return _replay(connection, group, numbers)
+
+
+def _replay(connection: Connection, group: list[Numbered], numbers: Mapping[ShopKey, str]) -> Replayed:
+    changes, done = [], Replayed()
     for each in group:
         try:
-            steps = _lacking(connection, each)
+            steps = _lacking(connection, each, numbers.get(each.key))
         except (Refused, ValueError) as error:
-            rejects.append(_reject(each.line, str(error), each.text))
+            done.rejects.append(_reject(each.line, str(error), each.text))
             continue
         changes += steps
-        tally.unchanged += not steps
-        tally.orders_created += bool(steps) and steps[0].previous is None
+        done.unchanged += not steps
+        done.orders_created += bool(steps) and steps[0].previous is None
     orders.write(connection, changes)
-    tally.versions_written += len(changes)
-    return rejects
+    done.versions_written = len(changes)
+    return done
 
 
-def _lacking(connection: Connection, each: Numbered) -> list[Changed]:
-    known = orders.find(connection, each.new.channel, each.new.shop, each.new.channel_order_no)
-    changes = [_created(each)] if known is None else []
-    order = changes[0].order if known is None else _present(connection, known, each)
-    for position in range(order.version, len(each.history)):
-        changes.append(_step(order, each, position))
-        order = changes[-1].order
-    return changes
+def _lacking(connection: Connection, each: Numbered, number: str | None) -> list[Changed]:
+    known = orders.find(connection, *each.key)
+    if known is None:
+        created = _created(each, number)
+        return [created, *_steps(created.order, each, 1)]
+    return list(_steps(*_present(connection, known, each)))
+
+
+def _steps(order: Order, each: Numbered, taken: int) -> Iterator[Changed]:
+    """What the file says of an order after the first so many changes."""
+    for position in range(taken, len(each.history)):
+        changed = _step(order, each, position)
+        order = changed.order
+        yield changed
 
 
 def _step(order: Order, each: Numbered, position: int) -> Changed:
@@ -209,18 +273,19 @@ def _step(order: Order, each: Numbered, position: int) -> Changed:
         raise Refused(f"history.{position}: {error}") from error
 
 
-def _created(each: Numbered) -> Changed:
+def _created(each: Numbered, number: str | None) -> Changed:
     change, moment = each.history[0]
     if change is not Change.CREATED:
         raise ValueError(f"history.0: begins with {change}, must begin with created")
-    return orders.first(each.new, _act(moment))
+    return orders.first(each.new, _act(moment), number)
 
 
-def _present(connection: Connection, order_no: str, each: Numbered) -> Order:
+def _present(connection: Connection, order_no: str, each: Numbered) -> tuple[Order, Numbered, int]:
     orders.lock(connection, order_no)
     order = _same(orders.load(connection, order_no), each.new)
-    _agree(each.history, [step.change for step in orders.history(connection, order_no)], order_no)
-    return order
+    here = [step.change for step in orders.real_steps(orders.history(connection, order_no))]
+    _agree(each.history, here, order_no)
+    return order, each, len(here)
 
 
 def _same(order: Order, new: NewOrder) -> Order:
@@ -234,7 +299,7 @@ def _same(order: Order, new: NewOrder) -> Order:
 def _agree(steps: Iterable[tuple[Change, Moment]], here: list[str], order_no: str) -> None:
     for position, ((change, _), ours) in enumerate(zip(steps, here, strict=False)):
         if change != ours:
-            raise Refused(f"history.{position}: the file says {change}, order {order_no} was {ours} at that version")
+            raise Refused(f"history.{position}: the file says {change}, order {order_no} was {ours} then")
 
 
 def _act(moment: Moment) -> Act:

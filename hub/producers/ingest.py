@@ -16,10 +16,11 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_
 
 from hub.database import writing
 from hub.errors import DependencyDown, RoleRefused
-from hub.oms import orders
+from hub.oms import orders, writer
 from hub.oms.orders import Act
 from hub.oms.requests import Answer, Request, once
 from hub.oms.tokens import Caller
+from hub.oms.writer import Writer
 from hub.schemas.lifecycle import rows_for
 from hub.schemas.order import NewOrder, Order
 
@@ -58,11 +59,6 @@ def change(engine: Engine, caller: Caller, request_id: str, order_no: str, verb:
     return _carried_out(engine, Request(caller.channel, request_id, body), work)
 
 
-def _carried_out(engine: Engine, request: Request, work: Callable[[Connection], Order]) -> Accepted:
-    answer = _transaction(engine, request, work)
-    return Accepted(Order.model_validate_json(answer.text), answer.replayed)
-
-
 def _again(error: BaseException) -> bool:
     cause = error.__cause__ if isinstance(error, DependencyDown) else None
     return isinstance(cause, OperationalError) and getattr(cause.orig, "pgcode", None) in _AGAIN
@@ -71,10 +67,20 @@ def _again(error: BaseException) -> bool:
 @retry(
     retry=retry_if_exception(_again), stop=stop_after_attempt(3), wait=wait_random_exponential(0.05, 0.5), reraise=True
 )
-def _transaction(engine: Engine, request: Request, work: Callable[[Connection], Order]) -> Answer:
-    # A deadlock or a serialization failure undid all of it: the whole unit is tried again.
+def carried_out_once(engine: Engine, request: Request, work: Callable[[Connection], str]) -> Answer:
+    """Carry out a request in a transaction of its own, or give the answer that is kept; raises as `requests.once`.
+
+    A deadlock or a serialization failure undid all of it: the whole unit is tried again. WrittenElsewhere where
+    orders have another writer, whatever is asked.
+    """
+    writer.check(engine, Writer.HUB)
     with writing(engine) as connection:
-        return once(connection, request, lambda: work(connection).model_dump_json())
+        return once(connection, request, lambda: work(connection))
+
+
+def _carried_out(engine: Engine, request: Request, work: Callable[[Connection], Order]) -> Accepted:
+    answer = carried_out_once(engine, request, lambda connection: work(connection).model_dump_json())
+    return Accepted(Order.model_validate_json(answer.text), answer.replayed)
 
 
 def _may_touch(caller: Caller, channel: str) -> None:

@@ -19,12 +19,14 @@ from hub import clock, groups, holder, logs, metrics
 from hub.bus.port import Bus, Fate, Message, Publisher
 from hub.crash_points import reach
 from hub.database import reading, writing
-from hub.errors import BusLost, BusMissing, DependencyDown, LeaseLost
+from hub.errors import BusLost, BusMissing, DependencyDown, LeaseLost, Undecodable
 from hub.oms import leases, outbox
 from hub.oms.leases import Lease
 from hub.oms.outbox import Pending
-from hub.schemas.envelope import SOURCE, sequence_of
-from hub.schemas.registry import EVENT_TYPES
+from hub.producers.canaries import Canaries
+from hub.producers.messages import fate_of, messages_of
+from hub.schemas import canary
+from hub.schemas.registry import published_majors
 
 GAUGES_EVERY_SECONDS = 2
 NO_QUEUE = "no queue took it"
@@ -34,35 +36,41 @@ _log = logs.get("relay")
 
 @dataclass(frozen=True)
 class Sent:
-    """What the bus said of a batch. While a queue is `lacking`, what the others took is `missed` by that one."""
+    """What the bus said of a batch. While a queue is `lacking`, what the others took is `missed` by that one.
 
-    fates: dict[int, Fate]
+    What cannot be told in every major is not sent: `untold` says why.
+    """
+
+    fates: Mapping[int, Fate]
     lacking: str
     missed: frozenset[int]
+    untold: Mapping[int, str]
 
 
 class Relay:
     """Forwards the events of the shards whose leases it holds; takes a free one more from time to time.
 
-    What it publishes has to reach all of `queues`.
+    What it publishes has to reach all of `queues`. The exchanges that it publishes to have names with `prefix`.
     """
 
-    def __init__(self, engine: Engine, bus: Bus, settings: groups.Relay, queues: Sequence[str]) -> None:
+    def __init__(
+        self, engine: Engine, bus: Bus, settings: groups.Relay, queues: Sequence[str], prefix: str = ""
+    ) -> None:
         self._engine = engine
         self._bus = bus
         self._settings = settings
         self._queues = queues
+        self._prefix = prefix
+        self._canaries = Canaries(prefix)
         self._holder = f"{holder.me()}.{id(self):x}"
         self._leases: list[Lease] = []
         self._leases_checked = float("-inf")
         self._held_until = float("-inf")
         self._publisher: Publisher | None = None
-        self._gauges_set = 0.0
         metrics.prepare_relay()
 
     def step(self) -> bool:
         """Forward one batch of each shard; whether there was any."""
-        self._set_gauges()
         self._look_after_leases()
         forwarded = [self._forward(lease) for lease in list(self._leases)]
         if not any(forwarded):
@@ -80,10 +88,28 @@ class Relay:
     def _forward(self, lease: Lease) -> int:
         """Claim ▶ publish ▶ settle."""
         rows = self._claim(lease)
-        if rows:
+        orders = [row for row in rows if row.type != canary.TYPE]
+        if orders:
             reach("relay.claimed")
-            self._publish_and_settle(lease, rows)
+            self._publish_and_settle(lease, orders)
+        if len(orders) < len(rows):
+            self._let_go([row for row in rows if row.type == canary.TYPE])
         return len(rows)
+
+    def _let_go(self, rows: Sequence[Pending]) -> None:
+        """Let canaries go, and take them out of the outbox whatever the bus said: they are no orders."""
+        try:
+            fates = self._canaries.send(rows, self._connected())
+        except BusLost:
+            self._disconnect()
+            raise
+        if Fate.REFUSED in fates:
+            self._disconnect()
+        for fate in fates:
+            metrics.canaries_published.labels(fate).inc()
+        # Not fenced: who took the lease over may send them again, and they are measured once.
+        with writing(self._engine) as connection:
+            outbox.drop(connection, [row.id for row in rows])
 
     def _publish_and_settle(self, lease: Lease, rows: Sequence[Pending]) -> None:
         lacking = self._lacking() if any(row.held_for for row in rows) else ""
@@ -95,7 +121,7 @@ class Relay:
         metrics_of(fates)
         confirmed = [row.id for row in rows if fates.get(row.id) is Fate.CONFIRMED and row.id not in sent.missed]
         resting = [row.id for row in rows if fates.get(row.id) in (Fate.UNROUTABLE, Fate.REFUSED)]
-        held = {NO_QUEUE: resting, sent.lacking: [*waiting, *sorted(sent.missed)]}
+        held = {NO_QUEUE: resting, sent.lacking: [*waiting, *sorted(sent.missed)]} | by_reason(sent.untold)
         try:
             self._settle(lease, confirmed, {reason: ids for reason, ids in held.items() if ids})
             reach("relay.settled")
@@ -109,25 +135,38 @@ class Relay:
     def _publish(self, rows: Sequence[Pending], lacking: str) -> Sent:
         """Wave after wave; after each it is asked whether every queue was there to take it."""
         fates: dict[int, Fate] = {}
+        untold: dict[int, str] = {}
         missed: set[int] = set()
         blocked: set[str] = set()
+        window = max(1, self._settings.window // len(published_majors()))
         with metrics.publish_duration.time():
-            for wave in waves(rows, self._settings.window):
+            for wave in waves(rows, window):
                 if clock.monotonic() > self._held_until:
                     # Stopped for so long that somebody else may publish these: look at the leases again first.
                     break
                 going = [row for row in wave if row.order_no not in blocked]
-                fates |= dict(zip((row.id for row in going), self._send(going), strict=True))
-                blocked |= {row.order_no for row in going if fates[row.id] is not Fate.CONFIRMED}
-                taken = {row.id for row in going if fates[row.id] is Fate.CONFIRMED}
+                fates |= self._told(going, untold)
+                blocked |= {row.order_no for row in going if fates.get(row.id) is not Fate.CONFIRMED}
+                taken = {row.id for row in going if fates.get(row.id) is Fate.CONFIRMED}
                 if taken and (lacking := lacking or self._lacking()):
                     # The other systems have it, and need not wait for the versions that follow.
                     missed |= taken
-        return Sent(fates, lacking, frozenset(missed))
+        return Sent(fates, lacking, frozenset(missed), untold)
 
-    def _send(self, rows: Sequence[Pending]) -> list[Fate]:
+    def _told(self, rows: Sequence[Pending], untold: dict[int, str]) -> dict[int, Fate]:
+        """Publish each row in every major; what cannot be made is `untold`, with the reason."""
+        made: dict[int, list[Message]] = {}
+        for row in rows:
+            try:
+                made[row.id] = messages_of(row, self._prefix)
+            except Undecodable as error:
+                untold[row.id] = f"not published: {error}"
+        fates = iter(self._send([message for messages in made.values() for message in messages]))
+        return {number: fate_of([*islice(fates, len(messages))]) for number, messages in made.items()}
+
+    def _send(self, messages: Sequence[Message]) -> list[Fate]:
         try:
-            fates = self._connected().publish([message_of(row) for row in rows])
+            fates = self._connected().publish(messages)
         except BusLost:
             self._disconnect()
             raise
@@ -204,14 +243,14 @@ class Relay:
             self._publisher.close()
             self._publisher = None
 
-    def _set_gauges(self) -> None:
-        if clock.monotonic() - self._gauges_set > GAUGES_EVERY_SECONDS:
-            self._gauges_set = clock.monotonic()
-            with reading(self._engine) as connection:
-                waiting = outbox.backlog(connection)
-            metrics.outbox_pending.set(waiting.pending)
-            metrics.outbox_held.set(waiting.held)
-            metrics.outbox_oldest_age.set(waiting.oldest_age_seconds)
+    def set_gauges(self) -> bool:
+        """Show what waits; another loop than the one that publishes asks, so that this one may hang."""
+        with reading(self._engine) as connection:
+            waiting = outbox.backlog(connection)
+        metrics.outbox_pending.set(waiting.pending)
+        metrics.outbox_held.set(waiting.held)
+        metrics.grow(metrics.outbox_oldest_age, waiting.oldest_age_seconds)
+        return False
 
 
 def waves(rows: Sequence[Pending], window: int) -> list[list[Pending]]:
@@ -230,28 +269,15 @@ def waves(rows: Sequence[Pending], window: int) -> list[list[Pending]]:
     return [wave[start : start + window] for wave in grouped for start in range(0, len(wave), window)]
 
 
-def message_of(row: Pending) -> Message:
-    """The event as a message: the body as it was committed, its attributes mirrored as `cloudEvents_` headers.
-
-    Names: CloudEvents AMQP protocol binding 1.0.2, section 3.1.3.1.
-    """
-    attributes = {
-        "specversion": "1.0",
-        "id": row.event_id,
-        "source": SOURCE,
-        "type": row.type,
-        "subject": row.order_no,
-        "time": row.occurred_at.isoformat(),
-        "dataschema": EVENT_TYPES[row.type].schema,
-        "sequence": sequence_of(row.version),
-        "partitionkey": row.order_no,
-        "traceparent": row.traceparent,
-    }
-    headers = {f"cloudEvents_{name}": value for name, value in attributes.items()}
-    return Message(row.event_id, row.routing_key, row.body.encode(), row.type, headers)
+def by_reason(untold: Mapping[int, str]) -> dict[str, list[int]]:
+    """The rows that share a reason."""
+    grouped: dict[str, list[int]] = {}
+    for number, reason in untold.items():
+        grouped.setdefault(reason, []).append(number)
+    return grouped
 
 
-def metrics_of(fates: dict[int, Fate]) -> None:
+def metrics_of(fates: Mapping[int, Fate]) -> None:
     """Count what the bus said."""
     for fate, number in Counter(fates.values()).items():
         metrics.outbox_published.labels(fate).inc(number)

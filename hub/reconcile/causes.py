@@ -148,9 +148,11 @@ class Judgement:
     patience: bool = False
 
 
+SAFE = (Cause.NEVER_RECEIVED, Cause.LOST_DOWNSTREAM)
+"""What always heals by itself, unless money is apart."""
+
 _MONEY = re.compile(r"total|currency|lines|lines\[\d+\](\.(quantity|unit_price))?")
 _WEIGHTY = (Cause.DUPLICATE, Cause.DEAD_LETTER, Cause.OMS_BEHIND, Cause.UNKNOWN)
-_SAFE = (Cause.NEVER_RECEIVED, Cause.LOST_DOWNSTREAM)
 _ON_ITS_WAY = (Cause.NOT_PUBLISHED, Cause.IN_TRANSIT)
 _OURS = (*_ON_ITS_WAY, Cause.NEVER_RECEIVED, Cause.DEAD_LETTER, Cause.OMS_BEHIND, Cause.UNKNOWN, Cause.MAPPING)
 _KEEPERS = {"crm": Owner.SERVICE, "kingdee": Owner.FINANCE, "wms": Owner.WAREHOUSE, "erp": Owner.PURCHASING}
@@ -167,10 +169,15 @@ def judge(
     cause = cause_of(difference, evidence, patience_seconds)
     patience = cause in _ON_ITS_WAY and not _is_stuck(evidence, patience_seconds)
     severity = Severity.LOW if patience else _severity(cause, difference)
-    owner = Owner.IT if cause in _OURS else _KEEPERS.get(system, Owner.OPERATIONS)
-    safe = (*_SAFE, Cause.CHANGED_BY_HAND) if by_hand_heals else _SAFE
+    owner = owner_of(cause, system)
+    safe = (*SAFE, Cause.CHANGED_BY_HAND) if by_hand_heals else SAFE
     heals = cause in safe and not is_money(difference)
     return Judgement(cause, severity, owner, heals, patience)
+
+
+def owner_of(cause: Cause, system: str) -> Owner:
+    """Whose work a difference with this cause is, unless somebody else takes it."""
+    return Owner.IT if cause in _OURS else _KEEPERS.get(system, Owner.OPERATIONS)
 
 
 def cause_of(difference: Difference, evidence: Evidence, patience_seconds: float) -> Cause:
@@ -214,9 +221,14 @@ def _after_it_was_written(difference: Difference, evidence: Evidence) -> Cause:
         return Cause.IN_TRANSIT
     if _is_left_out(evidence.skipped_at, entry.applied_at):
         return Cause.SKIPPED
-    if difference.kind in (Kind.MISSING, Kind.STALE):
+    if difference.kind is Kind.MISSING or _shows_older_version(difference):
         return Cause.LOST_DOWNSTREAM
     return Cause.MAPPING if difference.unmapped else Cause.CHANGED_BY_HAND
+
+
+def _shows_older_version(difference: Difference) -> bool:
+    # A status alone does not tell a restored backup from a person who set it back, and a person is not overruled.
+    return difference.kind is Kind.STALE and difference.theirs is not None and is_number(difference.theirs.version)
 
 
 def _is_left_out(skipped_at: datetime | None, applied_at: datetime | None) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from hub.consumers.system import System
-from hub.reconcile.compare import Difference
+from hub.reconcile.compare import Difference, Kind
 from hub.reconcile.reading import Coverage, Scope, compared
 from hub.reconcile.rules import SystemRules
 
@@ -44,3 +44,13 @@ def check(engine: Engine, system: System, rules: SystemRules | None = None, scop
     for difference in compared(engine, system, rules or SystemRules(), verdict.coverage, scope):
         verdict.differences += [difference] if len(verdict.differences) < MOST_SHOWN else []
     return verdict
+
+
+def lost_numbers(engine: Engine, system: System, rules: SystemRules | None = None) -> dict[tuple[str, str, str], str]:
+    """Of each order that a system has and the OMS has not: (channel, shop, number there) to our number.
+
+    SystemUnread where the system cannot be read to its end.
+    """
+    found = compared(engine, system, rules or SystemRules(), Coverage())
+    extra = ((each.theirs, each.order_no) for each in found if each.kind is Kind.EXTRA)
+    return {(facts.channel, facts.shop, facts.channel_order_no): number for facts, number in extra if facts is not None}

@@ -10,10 +10,14 @@ from enum import StrEnum
 from hub.errors import NotSorted
 from hub.reconcile.rules import FieldDifference, SystemRules
 from hub.schemas.facts import OrderFacts
+from hub.schemas.lifecycle import earlier_than
 
 
 class Kind(StrEnum):
-    """How a system differs from the OMS."""
+    """How a system differs from the OMS.
+
+    Stale is an older version, or where the system keeps none a status that the order had, or may have had, before.
+    """
 
     MISSING = "missing"
     EXTRA = "extra"
@@ -74,9 +78,14 @@ def _judged(ours: OrderFacts, theirs: OrderFacts, rules: SystemRules) -> Differe
     if not apart:
         return None
     names = {each.field for each in apart}
-    stale = "version" in names and is_number(theirs.version) and theirs.version < ours.version
-    kind = Kind.STALE if stale else Kind.DIFFERS
+    kind = Kind.STALE if _is_behind(ours, theirs, names, rules) else Kind.DIFFERS
     return Difference(kind, ours.order_no, ours, theirs, apart, tuple(name for name in unmapped if name in names))
+
+
+def _is_behind(ours: OrderFacts, theirs: OrderFacts, names: set[str], rules: SystemRules) -> bool:
+    if rules.keeps_version:
+        return "version" in names and is_number(theirs.version) and theirs.version < ours.version
+    return "status" in names and theirs.status in earlier_than(ours.status)
 
 
 def _unmatched(theirs: OrderFacts, met: OrderFacts | None, seen: OrderFacts | None, rules: SystemRules) -> Difference:

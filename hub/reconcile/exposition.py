@@ -1,19 +1,16 @@
-"""What the last comparison came to, for Prometheus: read from the database at each scrape, by a process that stays."""
+"""What the last comparison came to, for Prometheus: read from the database at each scrape."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
-from sqlalchemy import Connection, Engine, case, func, select
+from sqlalchemy import Connection, case, func, select
 
-from hub import logs
-from hub.database import now, reading
-from hub.errors import HubError
+from hub.database import now
+from hub.exposition import gauge
 from hub.night_tables import findings, reconcile_runs, tickets
 from hub.reconcile import runs
 from hub.reconcile.causes import Cause, Severity
@@ -22,8 +19,6 @@ from hub.reconcile.findings import LIVING
 from hub.reconcile.runs import EVERYTHING, State
 
 DEFAULT_CURRENCY = "CNY"
-
-_log = logs.get("reconcile")
 
 _LAST = "When a comparison of everything last ended with every system read"
 _DURATION = "How long the last comparison took"
@@ -35,39 +30,8 @@ _TICKETS = "Differences that a person must settle"
 _OVERDUE = "Tickets whose deadline has passed"
 
 
-class Exposition(Collector):
+def gauges(connection: Connection, systems: Sequence[str]) -> Iterator[Metric]:
     """Gauges of the comparison; every series is there from the start, at 0."""
-
-    def __init__(self, engine: Engine, systems: Sequence[str]) -> None:
-        self._engine = engine
-        self._systems = systems
-
-    def collect(self) -> Iterable[Metric]:
-        """The gauges as the database has them now; none where it does not answer."""
-        try:
-            with reading(self._engine) as connection:
-                return list(_gauges(connection, self._systems))
-        except HubError as error:
-            _log.warning("exposition.failed", error=error)
-            return []
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: the names are known once they are collected, and nobody must ask the database before."""
-        return []
-
-
-@contextmanager
-def exposed(registry: CollectorRegistry, engine: Engine, systems: Sequence[str]) -> Iterator[None]:
-    """A registry shows the gauges as long as this lasts."""
-    exposition = Exposition(engine, systems)
-    registry.register(exposition)
-    try:
-        yield
-    finally:
-        registry.unregister(exposition)
-
-
-def _gauges(connection: Connection, systems: Sequence[str]) -> Iterator[Metric]:
     yield from _of_runs(connection, systems)
     yield from _of_findings(connection, systems)
     yield from _of_tickets(connection)
@@ -78,10 +42,10 @@ def _of_runs(connection: Connection, systems: Sequence[str]) -> Iterator[Metric]
         reconcile_runs.c.state == State.FINISHED, reconcile_runs.c.scope == EVERYTHING
     )
     moment = connection.execute(ended).scalar()
-    yield _gauge("hub_reconcile_last_success_timestamp_seconds", _LAST, moment.timestamp() if moment else 0)
+    yield gauge("hub_reconcile_last_success_timestamp_seconds", _LAST, moment.timestamp() if moment else 0)
     last = next(iter(runs.latest(connection, scope=EVERYTHING)), None)
     took = (last.finished_at - last.started_at).total_seconds() if last and last.finished_at else 0
-    yield _gauge("hub_reconcile_duration_seconds", _DURATION, took)
+    yield gauge("hub_reconcile_duration_seconds", _DURATION, took)
     covered = last.summary["systems"] if last else {}
     compared = GaugeMetricFamily("hub_reconcile_compared", _COMPARED, labels=["system"])
     read = GaugeMetricFamily("hub_reconcile_read", _READ, labels=["system"])
@@ -126,7 +90,3 @@ def _of_tickets(connection: Connection) -> Iterator[Metric]:
         opened.add_metric([severity], of_it[0])
         overdue.add_metric([severity], of_it[1])
     yield from (opened, overdue)
-
-
-def _gauge(name: str, documentation: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, documentation, value=value)

@@ -190,6 +190,12 @@ def end_unseen(connection: Connection, run: Run, system: str, among: Select[Any]
         connection.execute(end.values(state=ended, person=False, last_run=run.id, closed_at=now()))
 
 
+def living(connection: Connection, system: str) -> tuple[str, ...]:
+    """The numbers of the orders of which findings at a system live."""
+    here = (findings.c.system == system) & findings.c.state.in_(LIVING)
+    return tuple(connection.execute(select(findings.c.order_no).where(here).distinct()).scalars())
+
+
 def one(connection: Connection, key: str) -> dict[str, Any]:
     """A finding by its key or the beginning of it; NotFound where there is none or more than one."""
     here = findings.c.key.startswith(key.strip(), autoescape=True)

@@ -21,6 +21,7 @@ from hub.oms import leases
 from hub.oms.leases import Lease
 from hub.oms.snapshots import snapshots
 from hub.reconcile import findings as store
+from hub.reconcile.causes import Cause
 from hub.reconcile.compare import Kind
 from hub.reconcile.findings import State
 from hub.reconcile.runs import LEASE_SECONDS, Run
@@ -60,14 +61,19 @@ def put_right(
     OMS, or the OMS's rows contradict each other: a person has to look.
     """
     system = due[0]["system"]
-    apart = [row["order_no"] for row in due if row["kind"] == Kind.DIFFERS]
+    apart = [row["order_no"] for row in due if _is_written_over(row)]
     taken = _bring(connection, system, apart, rewrite=True)
-    taken |= _bring(connection, system, [row["order_no"] for row in due if row["kind"] != Kind.DIFFERS], rewrite=False)
+    taken |= _bring(connection, system, [row["order_no"] for row in due if not _is_written_over(row)], rewrite=False)
     keys = [row["key"] for row in due if row["order_no"] in taken]
     _healing(connection, keys, [row["key"] for row in due if row["order_no"] not in taken])
     details = {"run": run_id, "orders": sorted(taken), "rewritten": sorted(taken.intersection(apart))}
     audit.record(connection, by, "reconcile.heal", f"{system} {len(taken)} orders", reason=reason, details=details)
     return keys
+
+
+def _is_written_over(row: Row) -> bool:
+    # Where a system keeps no version, what somebody set back there is stale and was brought all the same.
+    return bool(row["kind"] == Kind.DIFFERS or row["cause"] == Cause.CHANGED_BY_HAND)
 
 
 def _due(engine: Engine, run: Run) -> Mapping[str, list[Row]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -25,12 +26,13 @@ from hub.reconcile.compare import Difference, is_number
 from hub.reconcile.evidence import gather, versions
 from hub.reconcile.findings import Seen
 from hub.reconcile.proof import proof
+from hub.reconcile.reading import OURS, Scope, asked_of, compared
 from hub.reconcile.reading import Coverage as Read
-from hub.reconcile.reading import Scope, compared
 from hub.reconcile.report.model import Coverage
 from hub.reconcile.report.model import Rules as RuleFacts
 from hub.reconcile.rules import Rules, SystemRules
 from hub.reconcile.runs import Run
+from hub.schemas.order import Status
 from hub.tables import dead_letters, ledger, outbox
 
 AT_ONCE = 500
@@ -57,12 +59,14 @@ class Look:
     read: Read = field(default_factory=Read)
     different: int = 0
     later: int = 0
+    apart: int = 0
     error: str | None = None
 
-    def count(self, found: tuple[int, int]) -> None:
-        """One batch more: how many stay different, how many the next run has."""
-        self.different += found[0]
-        self.later += found[1]
+    def count(self, staying: Sequence[Difference], later: Sequence[Difference]) -> None:
+        """One batch more: what stays different, what the next run has; `apart` are orders of the OMS among both."""
+        self.different += len(staying)
+        self.later += len(later)
+        self.apart += sum(each.kind in OURS for each in (*staying, *later))
 
 
 @dataclass(frozen=True)
@@ -80,17 +84,24 @@ class Inspector:
     def inspect(self, system: System, queue: str, scope: Scope) -> Inspection:
         """Read both sides and write down what is apart. An error of the system is told in the coverage."""
         look = Look(system, queue, self.rules.of(system.name))
+        asked = self._asked_of(system, scope)
         try:
-            for batch in _batches(compared(self.engine, system, look.rules, look.read, scope)):
-                look.count(self._write(batch, look))
+            for batch in _batches(compared(self.engine, system, look.rules, look.read, asked)):
+                self._write(batch, look)
         except (SystemUnread, NotSorted) as failure:
             # Both may be on one server that is down, and then it is not the system's fault.
             ping(self.engine)
             look.error = str(failure)
         return Inspection(_coverage(look), complete=look.error is None and look.different <= MOST_FINDINGS)
 
-    def _write(self, batch: Sequence[Difference], look: Look) -> tuple[int, int]:
-        """Write down what stays of a batch; how many stay, and how many orders the next run has."""
+    def _asked_of(self, system: System, scope: Scope) -> Scope:
+        """The scope at this system; what was found there and lives is asked for again, else it would never end."""
+        with reading(self.engine) as connection:
+            living = store.living(connection, system.name)
+        return asked_of(system, scope, self.run.cut - timedelta(days=self.policy.ask_days), living)
+
+    def _write(self, batch: Sequence[Difference], look: Look) -> None:
+        """Look at a batch again, and write down and count what stays of it."""
         numbers = tuple(sorted({each.order_no for each in batch}))
         with reading(self.engine) as connection:
             waiting = self.queued.get(look.system.name, 0)
@@ -98,11 +109,12 @@ class Inspector:
         again = list(compared(self.engine, look.system, look.rules, Read(), Scope(orders=numbers)))
         with reading(self.engine) as connection:
             present = versions(connection, numbers)
-        told = [(each, known[each.order_no]) for each in again]
-        staying = [(each, evidence) for each, evidence in told if not self._is_later(evidence, present[each.order_no])]
+        moved = {number for number in numbers if self._is_later(known[number], present[number])}
+        later = [each for each in again if each.order_no in moved]
+        staying = [each for each in again if each.order_no not in moved]
         room = max(0, MOST_FINDINGS - look.different)
-        self._record([self._seen(look.system.name, *each) for each in staying[:room]])
-        return len(staying), len(told) - len(staying)
+        self._record([self._seen(look.system.name, each, known[each.order_no]) for each in staying[:room]])
+        look.count(staying, later)
 
     def _seen(self, system: str, difference: Difference, evidence: Evidence) -> Seen:
         patience, by_hand = self.policy.transit_seconds, self.policy.heal_changed_by_hand
@@ -174,10 +186,12 @@ def _coverage(look: Look) -> Coverage:
         oms_orders=read.oms_orders,
         system_orders=read.system_orders,
         # What was apart at the first look and not any more at the second arrived in between.
-        equal=max(0, read.equal + read.different - look.different - look.later) if read.complete else 0,
+        equal=max(0, read.oms_orders - read.lacking - look.apart) if read.complete else 0,
         different=look.different,
+        lacking=read.lacking,
         later=look.later,
         method=read.method,
+        asked_since=read.asked_since,
         rows_read=read.rows_read,
         seconds=round(read.seconds, 3),
         rules=_told(look.rules),
@@ -189,5 +203,8 @@ def _told(rules: SystemRules) -> RuleFacts:
         fields=[*(name for name in rules.head if name != "order_no"), *(f"lines.{name}" for name in rules.line)],
         not_kept=sorted(rules.not_kept),
         mapped=sorted(rules.mapped),
+        folded=sorted(rules.folded),
+        may_lack=[status for status in Status if status in rules.may_lack],
+        may_stay=[status for status in Status if status in rules.may_show],
         tolerances={"amount_fen": rules.tolerance_fen} if rules.tolerance_fen else {},
     )

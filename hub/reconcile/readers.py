@@ -17,7 +17,7 @@ from hub.reconcile.compare import Difference, Kind
 from hub.reconcile.rules import SystemRules
 from hub.schemas.facts import OrderFacts
 from hub.sides import EVERYTHING, Chosen, Side
-from hub.tables import order_lines, orders
+from hub.tables import order_history, order_lines, orders
 
 OMS = Side(orders, order_lines)
 
@@ -56,6 +56,32 @@ def named(engine: Engine, differences: Iterable[Difference], rules: SystemRules)
     stream = iter(differences)
     while batch := list(islice(stream, _AT_ONCE)):
         yield from _named(engine, batch)
+
+
+def without_what_stays(engine: Engine, differences: Iterable[Difference], rules: SystemRules) -> Iterator[Difference]:
+    """Differences in their order, but those of orders that the system left, as it may, in a status that they had."""
+    if not rules.may_show:
+        yield from differences
+        return
+    stream = iter(differences)
+    while batch := list(islice(stream, _AT_ONCE)):
+        asked = [each for each in batch if each.ours and rules.may_stay(each.ours, each.fields)]
+        had = _had(engine, asked)
+        yield from (each for each in batch if each not in asked or (each.order_no, _status_of(each)) not in had)
+
+
+def _had(engine: Engine, asked: Sequence[Difference]) -> set[tuple[str, str]]:
+    if not asked:
+        return set()
+    with reading(engine) as connection:
+        batch = batch_of(connection, orders, [{"order_no": each.order_no} for each in asked])
+        steps = select(order_history.c.order_no, order_history.c.to_status)
+        here = steps.join(batch, order_history.c.order_no == batch.c.order_no)
+        return {(number, status) for number, status in connection.execute(here)}
+
+
+def _status_of(difference: Difference) -> str:
+    return str(difference.fields[0].theirs)
 
 
 def _named(engine: Engine, batch: Sequence[Difference]) -> Iterator[Difference]:

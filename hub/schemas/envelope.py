@@ -16,6 +16,18 @@ from hub.schemas.text import Code, Moment, Note, Token
 SOURCE = "/oms/orders"
 TYPE_PREFIX = "com.orderhub.order"
 MAX_BODY_BYTES = 256 * 1024
+FOLLOWED = "hub_followed"
+"""Header of a message whose order had a newer version when it was published: that one is on its way."""
+NEWER_MAJOR = "hub_newer_major"
+"""Header of a message whose event is published in this newer major too: whoever reads that one need not read this."""
+
+
+SNAPSHOT = "hub_snapshot"
+"""Header of a message that tells an order as it stands: made again for one subscriber, not a change that happened."""
+REPLAYED = "hub_replay"
+"""Header of a message that one subscriber alone is sent once more, with the id it had."""
+ROUTING_KEY = "hub_routing_key"
+"""Header of both: the key that the event went out under. Their own is the name of the subscriber's queue."""
 
 
 class OrderChanged(Strict):

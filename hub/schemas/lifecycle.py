@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from hub.errors import BadInput, Refused, RoleRefused
 from hub.schemas.order import Change, Status
 
 
 class Role(StrEnum):
-    """Who acts. A shop's connector is `channel`; `viewer` changes nothing."""
+    """Who acts. A shop's connector is `channel`; `viewer` changes nothing; `monitor` sends alerts alone."""
 
     ADMIN = "admin"
     OPERATOR = "operator"
@@ -25,6 +26,7 @@ class Role(StrEnum):
     FINANCE = "finance"
     CHANNEL = "channel"
     VIEWER = "viewer"
+    MONITOR = "monitor"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,19 @@ def steps() -> Iterator[tuple[str, str, str]]:
     for row in TRANSITIONS:
         for source in row.sources:
             yield str(source or ""), str(row.change), str(row.target)
+
+
+@cache
+def earlier_than(status: str) -> frozenset[str]:
+    """The statuses through which an order may have come to this one, by however many steps."""
+    found: set[str] = set()
+    behind = [status]
+    while behind:
+        here = behind.pop()
+        fresh = {source for source, _, target in steps() if target == here and source} - found
+        found |= fresh
+        behind += fresh
+    return frozenset(found - {status})
 
 
 def _listed(words: tuple[str, ...]) -> str:

@@ -13,7 +13,10 @@ from hub.schemas.text import Code, Line, Moment, Note, Sku, Slug
 MAX_ORDER_BYTES = 240 * 1024
 """An event of 256 KiB holds an order of this size with everything around it."""
 
-Fen = Annotated[int, Field(ge=0, le=MAX_FEN, description="amount in fen (1/100 yuan)")]
+Fen = Annotated[
+    int, Field(ge=0, le=MAX_FEN, description="amount in fen (1/100 yuan)", json_schema_extra={"x-unit": "fen"})
+]
+Pieces = Annotated[int, Field(ge=1, le=1_000_000, description="pieces", json_schema_extra={"x-unit": "pieces"})]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1, description="1, 2, 3 … of one order, without holes")]
 
 
@@ -24,7 +27,7 @@ class Strict(BaseModel):
 
 
 class Status(StrEnum):
-    """Where an order stands. Names are the wire's; `oms.lifecycle` says what may follow what."""
+    """Where an order stands. Names are the wire's; `schemas.lifecycle` says what may follow what."""
 
     PENDING_PAYMENT = "pending_payment"
     PAID = "paid"
@@ -71,7 +74,7 @@ class OrderLine(Strict):
 
     sku: Sku
     name: Line
-    quantity: Annotated[int, Field(ge=1, le=1_000_000, description="pieces")]
+    quantity: Pieces
     unit_price: Fen
 
 

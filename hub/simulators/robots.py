@@ -13,15 +13,25 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from hub import clock
+from hub.simulators.web import Answer, Arrived
 
 DINGTALK_BYTES = 20 * 1024
 WECOM_BYTES = {"text": 2048, "markdown": 4096, "markdown_v2": 4096}
 SIGN_WINDOW_SECONDS = 3600
+ROBOTS = ("dingtalk", "wecom")
 
 _DINGTALK_FIELDS = {"markdown": {"title", "text"}, "actionCard": {"title", "text", "singleTitle", "singleURL"}}
 _SENT = {"errcode": 0, "errmsg": "ok"}
+_PATHS = dict(zip(("/robot/send", "/cgi-bin/webhook/send"), ROBOTS, strict=True))
+_FAULTY: Mapping[str, dict[str, Any]] = {
+    "punish": {"status": 1111, "wait": 5, "source": "x5", "punish": "deny", "uuid": "0"},
+    "busy": {"errcode": -1, "errmsg": "system busy"},
+    "error_body": {"errcode": 40035, "errmsg": "missing parameter"},
+    "unauthorised": {"errcode": 300005, "errmsg": "token is not exist"},
+}
 
 
 @dataclass(frozen=True)
@@ -35,15 +45,6 @@ class Rules:
     per_minute: int = 20
     window_seconds: float = 60
     mute_seconds: float = 600
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """A call as it came in."""
-
-    query: Mapping[str, str]
-    content_type: str
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,10 @@ class _Window:
 class Robots:
     """One robot of each vendor, with the journal of both."""
 
+    name = "robots"
+    store = None
+    further_faults = frozenset({"punish"})
+
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self._lock = threading.Lock()
@@ -93,20 +98,45 @@ class Robots:
         with self._lock:
             return [asdict(entry) for entry in self._journal]
 
-    def receive(self, robot: str, arrived: Arrived) -> dict[str, Any]:
+    def receive(self, arrived: Arrived) -> Answer:
         """The answer to a call; it is in the journal before anybody has it."""
+        robot = self.step_of(arrived)
+        if not robot:
+            return Answer(404)
         with self._lock:
             body = _read(arrived.body)
             answer = (self._dingtalk if robot == "dingtalk" else self._wecom)(arrived, body)
             shown = answer["errcode"] == 0 and not self._is_repeat(body)
             at = clock.utcnow().isoformat()
             self._journal.append(Entry(robot, at, answer["errcode"], answer["errmsg"], shown, body))
-        return answer
+        return _json(answer)
+
+    def step_of(self, arrived: Arrived) -> str:
+        """Which robot is meant; nothing where it is none."""
+        return _PATHS.get(arrived.path, "") if arrived.method == "POST" else ""
+
+    def faulty(self, kind: str, arrived: Arrived) -> Answer:  # noqa: ARG002 - both say the same
+        """An answer to a message that nobody sees."""
+        return _json(_FAULTY[kind])
+
+    def settings(self, address: str) -> dict[str, str]:
+        """The hub's settings that lead to both, with what their groups' owners have set."""
+        token, key = quote(self.rules.token, safe=""), quote(self.rules.key, safe="")
+        set_there = {"SECRET": self.rules.secret, "KEYWORD": self.rules.keyword}
+        return {
+            "HUB_NOTIFY__DINGTALK__URL": f"{address}/robot/send?access_token={token}",
+            "HUB_NOTIFY__WECOM__URL": f"{address}/cgi-bin/webhook/send?key={key}",
+            **{f"HUB_NOTIFY__DINGTALK__{name}": value for name, value in set_there.items() if value is not None},
+        }
+
+    def control(self, told: Mapping[str, Any]) -> None:
+        """There is nothing but faults."""
+        raise ValueError(f"not understood: {', '.join(sorted(told))}")
 
     def _dingtalk(self, arrived: Arrived, body: dict[str, Any]) -> dict[str, Any]:
         if arrived.query.get("access_token") != self.rules.token:
             return _no(300005, "token is not exist")
-        if not arrived.content_type.startswith("application/json"):
+        if not arrived.headers.get("content-type", "").startswith("application/json"):
             return _no(43004, "invalid Content-Type")
         if said := self._unsigned(arrived.query):
             return _no(310000, said)
@@ -162,6 +192,10 @@ class Robots:
 
 def _no(errcode: int, errmsg: str) -> dict[str, Any]:
     return {"errcode": errcode, "errmsg": errmsg}
+
+
+def _json(answer: Mapping[str, Any]) -> Answer:
+    return Answer(200, json.dumps(answer).encode())
 
 
 def _read(body: bytes) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 import threading
 import time
@@ -17,14 +16,17 @@ import httpx2
 from sqlalchemy import Engine, text
 from sqlalchemy.schema import DropSchema
 
-from hub import clock, config, groups, migrations, wiring
+from hub import assembly, clock, config, groups, migrations, wiring
 from hub.database import is_postgres, open_engine, writing
 from hub.errors import DependencyDown, HubError
 from hub.oms import tokens
 from hub.schemas.lifecycle import Role
+from hub.stage.ports import free_port
+from hub.stage.simulated import Simulators, simulators
 from hub.supervisor import Part, Supervisor
 
 PATIENCE_SECONDS = 45
+SETTLE_SECONDS = 2.0
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Stage:
     supervisor: Supervisor
     address: str
     tokens: dict[str, str]
+    simulators: Simulators | None = None
+    """The systems, where they are behind their real interfaces."""
 
     def part(self, name: str) -> Part:
         """A process by its name."""
@@ -51,10 +55,16 @@ Parts = Callable[[config.Settings], list[Part]]
 
 
 @contextmanager
-def stage(db: str | None, bus: str | None, make_parts: Parts, **overrides: Any) -> Iterator[Stage]:
-    """A hub with tables, queues and processes of its own; all of it is taken away at the end."""
+def stage(
+    db: str | None, bus: str | None, make_parts: Parts, *, real: bool = False, **overrides: Any
+) -> Iterator[Stage]:
+    """A hub with tables, queues and processes of its own; all of it is taken away at the end.
+
+    Its systems are interface tables, or with `real` what speaks as their vendors do.
+    """
     folder = Path(tempfile.mkdtemp(prefix="hub-stage-"))
-    settings = _settings(folder, db, bus, overrides)
+    simulated = simulators(folder) if real else None
+    settings = _settings(folder, db, bus, simulated, overrides)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(_clean_up, settings)
@@ -62,12 +72,14 @@ def stage(db: str | None, bus: str | None, make_parts: Parts, **overrides: Any) 
         engine = stack.enter_context(wiring.hub_engine(settings, "stage"))
         log = stack.enter_context((folder / "hub.log").open("wb"))
         # On a stage it is night when the story says so.
-        supervisor = Supervisor([part for part in make_parts(settings) if part.name != "reconcile"], log)
+        ours = [part for part in make_parts(settings) if part.name != "reconcile"]
+        address = f"http://127.0.0.1:{settings.api.port}"
+        theirs = simulated.parts(f"{address}/callbacks/qimen") if simulated else []
+        supervisor = Supervisor([*theirs, *ours], log)
         stack.enter_context(_kept_on_failure(Path(log.name)))
         stack.enter_context(_running(supervisor))
-        address = f"http://127.0.0.1:{settings.api.port}"
         wait_until(lambda: _answers(address), "the OMS interface does not answer")
-        yield Stage(settings, engine, supervisor, address, _tokens(engine))
+        yield Stage(settings, engine, supervisor, address, _tokens(engine), simulated)
 
 
 @contextmanager
@@ -113,24 +125,32 @@ def _kept_on_failure(log: Path) -> Iterator[None]:
         raise HubError(f"{error}; what the processes said is kept at {kept}") from error
 
 
-def _settings(folder: Path, db: str | None, bus: str | None, overrides: Mapping[str, Any]) -> config.Settings:
-    name = f"hub_stage_{folder.name[-6:].lower().replace('-', '_')}"
-    impatient = {"lock_seconds": 1.0}
+def _settings(
+    folder: Path, db: str | None, bus: str | None, simulated: Simulators | None, overrides: Mapping[str, Any]
+) -> config.Settings:
+    schema = f"hub_stage_{folder.name[-6:].lower().replace('-', '_')}"
     given = config.load()
     url = db or given.db_url
     on_server = url.startswith("postgresql")
     ours: dict[str, Any] = {
         "data_dir": folder,
         "db__url": url if on_server else f"sqlite:///{folder / 'hub.db'}",
-        "db__schema_name": name if on_server else None,
+        "db__schema_name": schema if on_server else None,
         "bus__url": bus or (given.bus_url if not given.embedded_bus else f"embedded:///{folder / 'bus.db'}"),
-        "bus__prefix": f"{name.replace('_', '-')}.",
-        "systems": dict.fromkeys(config.SYSTEMS, impatient),
+        "bus__prefix": f"{schema.replace('_', '-')}.",
         "consumer__backoff_max_seconds": 10,
-        "api__port": _free_port(),
+        "api__port": free_port(),
         "probes__port": 0,
+        # Its orders come through the interface, whoever writes those of the company.
+        "oms__writer": "hub",
     }
-    return config.load(**(ours | dict(overrides)))
+    if simulated is None:
+        # Whoever locks a table must not keep a batch for long.
+        ours["systems"] = {name: {"lock_seconds": 1.0} for name in config.SYSTEMS}
+        return config.load(**(ours | dict(overrides)))
+    # All of it is on this machine: nothing takes effect long after its call.
+    ours |= {"consumer__settle_seconds": SETTLE_SECONDS, "consumer__breaker_max_seconds": 5}
+    return config.load(config.given() | simulated.settings(), **(ours | dict(overrides)))
 
 
 def _tokens(engine: Engine) -> dict[str, str]:
@@ -143,7 +163,7 @@ def _tokens(engine: Engine) -> dict[str, str]:
 
 def _clean_up(settings: config.Settings) -> None:
     for name in config.SYSTEMS:
-        system = wiring.system_of(settings, name)
+        system = assembly.system_of(settings, name)
         system.remove()
         system.close()
     with wiring.bus_of(settings, "stage") as bus:
@@ -153,12 +173,6 @@ def _clean_up(settings: config.Settings) -> None:
         if settings.db.schema_name:
             with writing(engine) as connection:
                 connection.execute(DropSchema(settings.db.schema_name, cascade=True, if_exists=True))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _answers(address: str) -> bool:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,11 +25,18 @@ from hub.config import Settings
 from hub.database import writing
 from hub.errors import BusLost, BusMissing, BusRefused
 from hub.wiring import bus_of
+from tests.majors import TWO, release
 from tests.nodes.rabbitmq import RabbitNode
 from tests.support import TWO_QUEUES, drain, eventually, hold, ids, settings
 
 ROOT = Path(__file__).parents[2]
+MAJORS = Topology("oms.events", "oms.dead", (Queue("q.both", ("order.#",), "crm"),), newer=("oms.events.v2",))
+ONLY_OLD = Topology("oms.events", "oms.dead", (Queue("q.old", ("order.#",), "wms"),))
+
 PAID, CREATED, NOBODYS = "order.paid.taobao", "order.created.taobao", "invoice.paid.taobao"
+
+NEW = Message("m-1", PAID, b"new", exchange="oms.events.v2")
+OLD = Message("m-1", PAID, b"old", exchange="oms.events")
 
 HOLD_AND_WAIT = """
 import sys, time
@@ -121,6 +129,49 @@ def test_a_queue_with_two_matching_keys_gets_a_message_once(bus: Bus) -> None:
         assert subscription.receive(10, 0.2) == []
 
 
+class TestTwoMajors:
+    """An event goes to an exchange for each major, under one id."""
+
+    def test_a_message_reaches_only_whoever_is_bound_to_its_exchange(self, bus: Bus) -> None:
+        bus.declare(MAJORS)
+        bus.declare(ONLY_OLD)
+        assert publish(bus, [NEW, OLD]) == [Fate.CONFIRMED] * 2
+        with subscribed(bus, "q.both") as both, subscribed(bus, "q.old") as old:
+            assert [delivery.body for delivery in drain(both, 2)] == [b"new", b"old"]
+            assert [delivery.body for delivery in drain(old, 1)] == [b"old"]
+            assert (both.receive(10, 0.2), old.receive(10, 0.2)) == ([], [])
+
+    def test_an_older_one_that_nobody_reads_says_nothing_of_the_newer_one(self, bus: Bus) -> None:
+        bus.declare(MAJORS)
+        unread = Message("m-1", NOBODYS, b"old", exchange="oms.events")
+        assert publish(bus, [NEW, unread, NEW]) == [Fate.CONFIRMED, Fate.UNROUTABLE, Fate.CONFIRMED]
+        lost = Message("m-1", NOBODYS, b"new", exchange="oms.events.v2")
+        assert publish(bus, [lost, OLD]) == [Fate.UNROUTABLE, Fate.CONFIRMED]
+
+    def test_the_exchange_of_a_new_major_lacks_until_it_is_declared(self, bus: Bus) -> None:
+        grown = replace(TWO_QUEUES, newer=("oms.events.v2",))
+        assert bus.missing(grown) == ["exchange oms.events.v2"]
+        bus.declare(grown)
+        assert bus.missing(grown) == []
+        assert publish(bus, [NEW, OLD]) == [Fate.CONFIRMED] * 2
+        with subscribed(bus) as subscription:
+            assert [delivery.body for delivery in drain(subscription, 2)] == [b"new", b"old"]
+
+    def test_what_names_no_exchange_goes_to_the_newest_major(self, bus_settings: Settings) -> None:
+        with release(TWO), bus_of(bus_settings, "test") as bus:
+            bus.declare(MAJORS)
+            bus.declare(ONLY_OLD)
+            publish(bus, [message(1)])
+            with subscribed(bus, "q.both") as both, subscribed(bus, "q.old") as old:
+                assert ids(drain(both, 1)) == ["m-1"]
+                assert old.receive(10, 0.2) == []
+
+    def test_it_all_goes_with_its_topology(self, bus: Bus) -> None:
+        bus.declare(MAJORS)
+        bus.remove(MAJORS)
+        assert {"queue q.both", "queue q.both.dead"} <= set(bus.missing(MAJORS))
+
+
 def test_whoever_asks_is_told_of_a_queue_that_is_not_there_and_publishes_as_before(bus: Bus) -> None:
     with closing(bus.publisher()) as publisher:
         publisher.check(["q.all", "q.paid"])
@@ -133,6 +184,20 @@ def test_whoever_asks_is_told_of_a_queue_that_is_not_there_and_publishes_as_befo
         publisher.check([])
     with subscribed(bus) as subscription:
         assert ids(drain(subscription, 2)) == ["m-0", "m-1"]
+
+
+def test_whoever_publishes_is_told_how_many_messages_wait_in_a_queue(bus: Bus) -> None:
+    with closing(bus.publisher()) as publisher, subscribed(bus) as subscription:
+        assert publisher.depth("q.all") == 0
+        publisher.publish([message(number, CREATED) for number in range(3)])
+        taken = hold(subscription, 3)
+        publisher.publish([message(number) for number in range(3, 5)])
+        assert eventually(lambda: publisher.depth("q.paid") == 2)
+        with pytest.raises(BusMissing, match=r"q\.nowhere"):
+            publisher.depth("q.nowhere")
+        subscription.ack(taken + hold(subscription, 2))
+        assert eventually(lambda: publisher.depth("q.all") == 0)
+        assert publisher.publish([message(5)]) == [Fate.CONFIRMED]
 
 
 def test_asking_where_nothing_was_declared_names_a_queue(empty_bus: Bus) -> None:

@@ -244,6 +244,17 @@ def test_what_somebody_changed_is_marked_to_be_rewritten_and_the_rest_is_not(eng
     assert (known["rewrite"], known["repairs"], known["wanted_body"]) == (False, 1, None)
 
 
+def test_what_somebody_set_back_where_no_version_is_kept_is_rewritten_and_what_never_came_is_not(
+    engine: Engine, lease: Lease
+) -> None:
+    set_back, lost = on_time(engine, 2)
+    run = begun(engine)
+    never = make_seen(lost, make_judgement(Cause.NEVER_RECEIVED), kind=Kind.STALE)
+    recorded(engine, run, make_seen(set_back, PUT_BACK, kind=Kind.STALE), never)
+    heal(engine, run, lease, PLENTY, BY)
+    assert [entry(engine, number)["rewrite"] for number in (set_back, lost)] == [True, False]
+
+
 def test_what_the_ledger_does_not_know_is_marked_to_be_rewritten_too(engine: Engine, lease: Lease) -> None:
     (number,) = placed(engine)
     published(engine)

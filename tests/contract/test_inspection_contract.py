@@ -21,7 +21,7 @@ from hub.night_tables import findings
 from hub.oms import leases, outbox
 from hub.oms.leases import Lease
 from hub.reconcile import findings as store
-from hub.reconcile import inspection, rules
+from hub.reconcile import inspection, rules_file
 from hub.reconcile.heal import heal
 from hub.reconcile.inspection import Inspection, Inspector, quality
 from hub.reconcile.reading import Scope
@@ -443,7 +443,7 @@ def inspected(
     policy: groups.Reconcile = POLICY,
 ) -> Inspection:
     system.reads = system.oms_reads = 0
-    inspector = Inspector(engine, run or begun(engine), lease, rules.load(), policy, 600)
+    inspector = Inspector(engine, run or begun(engine), lease, rules_file.load(), policy, 600)
     return inspector.inspect(system, QUEUE, scope or Scope())
 
 

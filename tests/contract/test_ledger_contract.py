@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,16 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hub import clock, holder, migrations
+from hub.all_tables import metadata
 from hub.bus.port import Delivery
 from hub.consumers import dead_letters, ledger, standings
-from hub.consumers.ledger import Entry
+from hub.consumers.ledger import FOLLOWS_WITHIN_SECONDS, Entry
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint
 from hub.consumers.standings import Standing
 from hub.consumers.system import Receipt
 from hub.database import in_seconds, now, reading, writing
 from hub.errors import Undecodable
-from hub.night_tables import metadata
-from hub.schemas.envelope import Event
+from hub.schemas.envelope import FOLLOWED, Event
 from hub.schemas.registry import decode
 from hub.tables import dead_letters as letters
 from hub.tables import journal
@@ -106,6 +107,36 @@ class TestWanting:
         body = json.dumps(json.loads(make_body()) | {field: "a\x00b"}).encode()
         with pytest.raises(Undecodable):
             decode(body)
+
+
+class TestVersionsThatFollow:
+    """An import commits a whole life at once: no system is to act on what the OMS has left behind."""
+
+    def test_a_version_waits_for_the_one_that_follows_and_the_last_is_brought_at_once(self, engine: Engine) -> None:
+        wanted(engine, event_at(1), followed=True)
+        wanted(engine, event_at(2), followed=True)
+        assert claimed(engine) == []
+        assert standing(engine) == Standing(wanted=2, behind=2)
+        wanted(engine, event_at(3))
+        assert [entry.wanted_version for entry in claimed(engine)] == [3]
+
+    def test_what_does_not_follow_after_all_holds_nothing_up_for_ever(self, engine: Engine) -> None:
+        wanted(engine, event_at(1), followed=True)
+        for seconds, brought in ((FOLLOWS_WITHIN_SECONDS - 60, []), (FOLLOWS_WITHIN_SECONDS, [1])):
+            with reading(engine) as connection:
+                later = select(entries.c.order_no).where(entries.c.due_at <= in_seconds(seconds))
+                assert [1 for _ in connection.execute(later)] == brought
+
+    def test_an_older_version_that_comes_late_keeps_nothing_back(self, engine: Engine) -> None:
+        wanted(engine, event_at(3))
+        assert wanted(engine, event_at(2), followed=True) == 0
+        assert [entry.wanted_version for entry in claimed(engine)] == [3]
+
+    def test_what_is_in_doubt_is_asked_about_when_it_was_due(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        claimed(engine, "a", lease_seconds=-1)
+        wanted(engine, event_at(2), followed=True)
+        assert [entry.wanted_version for entry in claimed(engine, "b")] == [2]
 
 
 class TestClaiming:
@@ -704,9 +735,11 @@ def test_whatever_happens_the_ledger_goes_forward_and_loses_nothing(fast_engine:
     )
 
 
-def wanted(engine: Engine, *events: Event, system: str = "erp") -> int:
+def wanted(engine: Engine, *events: Event, system: str = "erp", followed: bool = False) -> int:
+    headers = {FOLLOWED: "true"} if followed else {}
     with writing(engine) as connection:
-        return ledger.want(connection, system, [(event, delivery_of(event)) for event in events])
+        given = [(event, replace(delivery_of(event), headers=headers)) for event in events]
+        return ledger.want(connection, system, given)
 
 
 def wanted_again(engine: Engine, event: Event) -> None:

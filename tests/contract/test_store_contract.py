@@ -507,11 +507,21 @@ class TestOutbox:
         with writing(engine) as connection:
             rows = outbox.claim(connection, 0, 1, 100)
             outbox.archive(connection, [rows[0].id])
-            kept = [name for name in outbox.Pending.__dataclass_fields__ if name != "held_for"]
+            kept = [name for name in outbox.Pending.__dataclass_fields__ if name not in ("held_for", "followed")]
             columns = [tables.outbox_archive.c[name] for name in kept]
-            archived = [outbox.Pending(*row) for row in connection.execute(select(*columns))]
+            archived = [outbox.Pending(*row, followed=True) for row in connection.execute(select(*columns))]
             assert archived == [rows[0]]
             assert outbox.claim(connection, 0, 1, 100) == [rows[1]]
+
+    def test_a_row_says_whether_a_newer_version_waits_behind_it(self, engine: Engine) -> None:
+        order = created(engine, make_new_order())
+        created(engine, make_new_order(channel_order_no="alone"))
+        for verb in ("pay", "pick"):
+            changed(engine, order.order_no, verb)
+        with reading(engine) as connection:
+            rows = outbox.claim(connection, 0, 1, 100)
+        followed = {(row.order_no == order.order_no, row.version): row.followed for row in rows}
+        assert followed == {(True, 1): True, (True, 2): True, (True, 3): False, (False, 1): False}
 
     def test_archiving_nothing_is_harmless(self, engine: Engine) -> None:
         created(engine, make_new_order())

@@ -151,12 +151,12 @@ class Hub:
 
 def hub_on(where: str, request: pytest.FixtureRequest, stack: ExitStack, folder: Path, **variables: str) -> Hub:
     """A hub that is prepared: "embedded" on files, "servers" on PostgreSQL and RabbitMQ of its own."""
-    places = _servers(request, stack) if where == "servers" else {}
+    places = servers(request, stack) if where == "servers" else {}
     given = IMPATIENT | {"HUB_DATA_DIR": str(folder / "data")} | places | variables
     return Hub(Machine(folder, given).prepared())
 
 
-def _servers(request: pytest.FixtureRequest, stack: ExitStack) -> dict[str, str]:
+def servers(request: pytest.FixtureRequest, stack: ExitStack) -> dict[str, str]:
     """Databases and a virtual host that are gone at the end; the WMS has a database of its own."""
     postgres: PostgresNode = request.getfixturevalue("postgres_node")
     rabbit: RabbitNode = request.getfixturevalue("rabbit_node")

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from hub import config, wiring
+from hub import assembly, config, wiring
 from hub.cli.daemons import parts
 from hub.cli.status import standing
 from hub.database import open_engine, reading
@@ -37,19 +37,24 @@ from hub.supervisor import Part, Supervisor
 PATIENCE_SECONDS = 240
 
 
+RESTING = ("api", "maintenance", "reconcile", "subscription-watch")
+"""Parts that a rehearsal leaves out."""
+
+
 @dataclass
 class Rehearsal:
     """A hub whose processes this one supervises, kills and measures."""
 
     settings: config.Settings
     log: Path
+    further: Sequence[Part] = ()
     peaks: Counter[str] = field(default_factory=Counter)
     killed: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._file = self.log.open("wb")
-        moving = [part for part in parts(self.settings) if part.name not in ("api", "maintenance", "reconcile")]
-        self._supervisor = Supervisor(moving, self._file)
+        moving = [part for part in parts(self.settings) if part.name not in RESTING]
+        self._supervisor = Supervisor([*self.further, *moving], self._file)
         self._stop = threading.Event()
 
     @contextmanager
@@ -106,9 +111,9 @@ class Rehearsal:
         with wiring.hub_engine(self.settings, "rehearsal") as engine:
             return standing(engine)
 
-    def wait_until_drained(self) -> None:
+    def wait_until_drained(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every committed version is with every system."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + seconds
         while not drained(self.standing()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not drained: {self.standing()}; see {self.log}")
@@ -119,7 +124,7 @@ class Rehearsal:
         found = {}
         with wiring.hub_engine(self.settings, "rehearsal") as engine:
             for name in config.SYSTEMS:
-                system = wiring.system_of(self.settings, name)
+                system = assembly.system_of(self.settings, name)
                 compared = check(engine, system)
                 found[name] = {"compared": compared.compared, "different": compared.different}
                 found[name] |= journal(self.settings.system(name)) | {"counted": system.effects()}
@@ -153,6 +158,11 @@ def drained(facts: dict[str, Any]) -> bool:
     return facts["outbox"]["pending"] == 0 and all(
         each["behind"] == 0 and each["wanted"] == facts["versions"] for each in systems
     )
+
+
+def arrived(facts: dict[str, Any], orders: int) -> bool:
+    """Whether so many orders are in the hub and every system has the newest version of each."""
+    return facts["orders"] == orders and drained(facts)
 
 
 def journal(database: config.Database) -> dict[str, int]:

@@ -22,7 +22,7 @@ import psycopg2
 import pytest
 from sqlalchemy import select
 
-from hub import wiring
+from hub import assembly, wiring
 from hub.database import reading, writing
 from hub.drill.proxy import FaultProxy
 from hub.oms import orders, tokens
@@ -174,7 +174,7 @@ def test_every_series_of_a_daemon_is_there_from_the_start(quiet: Daemon) -> None
 
 
 def test_a_daemon_says_which_release_it_is(quiet: Daemon) -> None:
-    assert series(quiet.get("/metrics").text)['hub_build_info{version="0.1.0"}'] == 1
+    assert series(quiet.get("/metrics").text)['hub_build_info{bus="embedded",db="sqlite",version="0.1.0"}'] == 1
 
 
 def test_metrics_have_help_and_no_personal_labels(quiet: Daemon) -> None:
@@ -184,6 +184,7 @@ def test_metrics_have_help_and_no_personal_labels(quiet: Daemon) -> None:
     assert set(re.findall(r"[{,](\w+)=", shown)) <= {
         "system",
         "outcome",
+        "channel",
         "cause",
         "kind",
         "severity",
@@ -194,6 +195,10 @@ def test_metrics_have_help_and_no_personal_labels(quiet: Daemon) -> None:
         "route",
         "status",
         "version",
+        "bus",
+        "db",
+        "loop",
+        "table",
         "generation",
         "implementation",
         "major",
@@ -539,7 +544,7 @@ def place(address: str, token: str) -> httpx2.Response:
 
 def effects(machine: Machine) -> int:
     """What the CRM itself has counted."""
-    system = wiring.system_of(machine.settings, "crm")
+    system = assembly.system_of(machine.settings, "crm")
     try:
         return system.effects()
     finally:

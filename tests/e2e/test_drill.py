@@ -33,9 +33,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_crash_point_is_in_the_drill() -> None:
-    assert {fault.name.removeprefix("crash ") for fault in catalogue() if fault.name.startswith("crash ")} == set(
-        LABELS
-    )
+    drilled = {fault.name.removeprefix("crash ") for fault in catalogue() if fault.name.startswith("crash ")}
+    # A drill has no other company's OMS and no subscribers: integration tests kill an intake and a back-fill there.
+    elsewhere = {label for label in LABELS if label.startswith(("intake.", "subscription."))}
+    assert drilled == set(LABELS) - elsewhere
 
 
 def test_every_sentence_is_there_in_both_languages() -> None:

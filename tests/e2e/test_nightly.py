@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from hub import wiring
+from hub import assembly, wiring
 from hub.database import in_seconds, writing
 from hub.night_tables import reconcile_runs
 from tests.running import STOP_SECONDS, Machine, wait_until
@@ -45,7 +45,7 @@ def test_a_hub_that_is_new_waits_for_its_first_night(machine: Machine) -> None:
 def test_a_night_on_which_a_system_cannot_be_read_says_so_and_is_over(machine: Machine) -> None:
     machine.must("reconcile", "run")
     long_ago(machine)
-    crm = wiring.system_of(machine.settings, "crm")
+    crm = assembly.system_of(machine.settings, "crm")
     crm.remove()
     crm.close()
     with machine.daemon("reconcile", "nightly") as nightly:

@@ -26,7 +26,7 @@ import typer
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
-from hub import wiring
+from hub import assembly, wiring
 from hub.bus.port import Delivery
 from hub.cli import app
 from hub.cli.output import who
@@ -115,7 +115,7 @@ class World:
     @contextmanager
     def consuming(self) -> Iterator[None]:
         """The CRM gets its orders meanwhile."""
-        system = wiring.system_of(self.machine.settings, "crm")
+        system = assembly.system_of(self.machine.settings, "crm")
         with self.engine() as engine, working(engine, system):
             yield
         system.close()
@@ -135,7 +135,7 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> World:
     machine = machine_in(tmp_path_factory.mktemp("lived-in")).prepared()
     with wiring.hub_engine(machine.settings, "test") as engine:
         numbers = {name: placed(engine, name) for name in (*APPLIED, *PARKED)}
-        crm = wiring.system_of(machine.settings, "crm")
+        crm = assembly.system_of(machine.settings, "crm")
         bring(engine, *(numbers[name] for name in APPLIED))
         settle(engine, crm)
         crm.close()
@@ -270,8 +270,13 @@ MISTYPED = {
 }
 
 
-# What tests/integration/test_robots.py runs.
-ELSEWHERE = ("simulate robots",)
+# What tests/integration/test_robots.py, test_simulate_wms.py, test_calls_record.py and the like run.
+ELSEWHERE = (
+    "systems stock",
+    "calls list",
+    "calls show",
+    *(f"simulate {name}" for name in ("robots", "kingdee", "wms", "crm", "erp")),
+)
 
 OURS = [(word,) for word in ("parked", "replay", "bulk", "dead-letters", "systems", "maintenance", "notify")]
 

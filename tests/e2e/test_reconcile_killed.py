@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select, update
 
-from hub import wiring
+from hub import assembly
 from hub.config import SYSTEMS
 from hub.database import writing
 from hub.errors import DependencyDown
@@ -148,7 +148,7 @@ def bring_to_rest(hub: Hub) -> None:
     """Let the workers write what they were given."""
     with hub.engine() as engine:
         for name in SYSTEMS:
-            system = wiring.system_of(hub.machine.settings, name)
+            system = assembly.system_of(hub.machine.settings, name)
             settle(engine, system)
             system.close()
 

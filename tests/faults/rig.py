@@ -48,6 +48,8 @@ IMPATIENT = {
     "HUB_DB__STATEMENT_SECONDS": "5",
     "HUB_DB__LOCK_SECONDS": "2",
     "HUB_API__ANSWER_SECONDS": "6",
+    # What is counted in outbox and queues are orders alone.
+    "HUB_OMS__CANARY_SECONDS": "0",
     "HUB_CONSUMER__LEASE_SECONDS": "8",
     "HUB_CONSUMER__BREAKER_MAX_SECONDS": "2",
     **{f"HUB_SYSTEMS__{name.upper()}__STATEMENT_SECONDS": "4" for name in config.SYSTEMS},

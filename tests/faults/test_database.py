@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 from sqlalchemy import func, select
 
-from hub import config, wiring
+from hub import assembly, config, wiring
 from hub.database import reading
 from hub.drill.proxy import FaultProxy
 from hub.oms import orders
@@ -360,7 +360,7 @@ def committed(settings: config.Settings) -> int:
 
 def shown(settings: config.Settings, system: str) -> set[str]:
     """Orders that a system shows."""
-    found = wiring.system_of(settings, system)
+    found = assembly.system_of(settings, system)
     with closing(found):
         return {facts.order_no for facts in found.facts()}
 

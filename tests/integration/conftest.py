@@ -10,8 +10,21 @@ from sqlalchemy import Engine
 
 from hub.bus.port import Bus
 from hub.database import is_postgres
+from hub.simulators.faults import ITS_OWN_WORDS, NOTHING_HAPPENED, ON_THE_WIRE
 from hub.wiring import bus_of
 from tests.support import settings
+
+EVERY_DAY = {"500", "error_body", "unauthorised", "commit_500", "truncated"}
+"""One vendor's failure of each sort; `make integration` goes through all of them at every step."""
+_RARER = {*NOTHING_HAPPENED, *ITS_OWN_WORDS, *ON_THE_WIRE} - EVERY_DAY
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is left out every day is slow."""
+    for item in items:
+        given = getattr(getattr(item, "callspec", None), "params", {})
+        if item.name.startswith("test_after_any_failure") and given.get("fault") in _RARER:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

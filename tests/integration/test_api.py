@@ -22,9 +22,9 @@ from sqlalchemy import Engine, func, select
 from starlette.testclient import TestClient
 
 from hub import config, migrations
+from hub.all_tables import metadata
 from hub.daemon import Vitals
 from hub.database import open_engine, reading, writing
-from hub.night_tables import metadata
 from hub.oms import tokens
 from hub.producers.api.app import build
 from hub.schemas.lifecycle import TRANSITIONS, Role
@@ -59,11 +59,12 @@ WHO_MAY = {
     ("refund", "shipped"): "finance admin",
     ("refund", "completed"): "finance admin",
 }
-ROLES = ("admin", "operator", "sales", "service", "warehouse", "finance", "channel", "viewer")
+ROLES = ("admin", "operator", "sales", "service", "warehouse", "finance", "channel", "viewer", "monitor")
 VERBS = ("pay", "pick", "ship", "complete", "cancel", "intercept", "release", "refund")
 MAY_DO = {
     "sales": {"create"},
     "viewer": set(),
+    "monitor": set(),
     "warehouse": {"pick", "ship"},
     "service": {"cancel", "intercept"},
     "finance": {"pay", "refund"},
@@ -256,7 +257,9 @@ def oms(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """`hub api` as a process of its own on SQLite, at the port that its settings name."""
-    machine = Machine(tmp_path_factory.mktemp("api"), {"HUB_API__PORT": str(free_ports(1)[0])})
+    machine = Machine(
+        tmp_path_factory.mktemp("api"), {"HUB_API__PORT": str(free_ports(1)[0]), "HUB_OMS__CANARY_SECONDS": "0"}
+    )
     machine.must("db", "upgrade")
     with machine.daemon("api") as daemon:
         assert daemon.ready(), daemon.said()
@@ -591,6 +594,11 @@ def test_a_request_that_broke_off_is_not_carried_out(served: Machine) -> None:
         assert not wait_until(lambda: version_of(client, placed["order_no"]) == 2, seconds=1)
 
 
+def test_who_sends_alerts_sees_no_order(oms: Oms) -> None:
+    answer = oms.call("GET", f"/v1/orders/{oms.order_in('paid')}", "monitor")
+    assert_problem(answer, 403, "monitor")
+
+
 @pytest.mark.parametrize("role", SEES_RECEIVER)
 def test_the_receiver_is_masked_for_those_who_need_not_know(oms: Oms, role: str) -> None:
     order_no = oms.order_in("pending_payment", receiver=RECEIVER)
@@ -627,6 +635,17 @@ def test_metrics_count_requests_by_route_and_never_by_order(oms: Oms) -> None:
     found = oms.client.get("/metrics").text
     assert series(found)['hub_api_requests_total{route="/v1/orders/{order_no}/{verb}",status="200"}'] >= 1
     assert order_no not in found
+
+
+def test_metrics_count_an_error_of_our_own_as_what_the_caller_gets(oms: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_given: object) -> None:
+        raise ZeroDivisionError
+
+    name = 'hub_api_requests_total{route="/v1/orders/{order_no}",status="500"}'
+    before = series(oms.client.get("/metrics").text).get(name, 0)
+    monkeypatch.setattr("hub.producers.api.app.orders.load", broken)
+    assert oms.call("GET", "/v1/orders/SO-1").status_code == 500
+    assert series(oms.client.get("/metrics").text)[name] == before + 1
 
 
 def test_the_openapi_document_shows_every_route_with_its_problems(oms: Oms) -> None:

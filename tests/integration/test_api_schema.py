@@ -34,7 +34,7 @@ from tests.builders import make_new_order
 from tests.support import ADMIN, engine_on
 
 CREATE, READ = ("POST", "/v1/orders"), ("GET", "/v1/orders/{order_no}")
-CHANGE = ("POST", "/v1/orders/{order_no}/{verb}")
+CHANGE, ALERTS = ("POST", "/v1/orders/{order_no}/{verb}"), ("POST", "/alerts")
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -68,7 +68,7 @@ class Documented:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.schema = from_asgi("/openapi.json", build(engine, config.load({}), Vitals()))
+        self.schema = from_asgi("/openapi.json", build(engine, config.load({}), Vitals(), lambda _: None))
         with writing(engine) as connection:
             self.tokens = {role: tokens.add(connection, str(role), role) for role in Role}
 
@@ -124,7 +124,7 @@ def unrepeated(case: Case) -> None:
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["good", "bad"])
-@pytest.mark.parametrize("route", [CREATE, CHANGE, READ], ids=" ".join)
+@pytest.mark.parametrize("route", [CREATE, CHANGE, READ, ALERTS], ids=" ".join)
 def test_every_answer_is_one_that_the_document_promises(
     documented: Documented, route: tuple[str, str], mode: GenerationMode
 ) -> None:

@@ -15,31 +15,36 @@ from hub import config, migrations, wiring
 from hub.audit.seal import seal
 from hub.audit.verbs import Operator, record
 from hub.audit.verify import verify
-from hub.database import writing
+from hub.calls.client import Call, Client
+from hub.calls.listing import Filter, listed
+from hub.calls.record import Record
+from hub.database import reading, writing
 from hub.errors import NotAllowed, Refused
+from hub.interfaces.http import Http
 from hub.migrations.roles import ROLES, statements
 from hub.night_tables import findings
 from hub.operations import maintenance
 from hub.producers.importer import Tally, import_file
 from tests.e2e import histories
 from tests.nodes.postgres import PostgresNode
+from tests.wire import OK, Server, answering
 
 # A statement and the roles that may; every other role may not.
 MAY: dict[str, set[str]] = {
-    "SELECT * FROM orders": {"oms", "operator", "reader", "reconcile"},
-    "UPDATE orders SET version = version": {"oms"},
+    "SELECT * FROM orders": {"oms", "operator", "reader", "reconcile", "intake"},
+    "UPDATE orders SET version = version": {"oms", "intake"},
     "DELETE FROM orders": set(),
-    "INSERT INTO order_lines SELECT * FROM order_lines LIMIT 0": {"oms"},
-    "INSERT INTO order_history SELECT * FROM order_history LIMIT 0": {"oms"},
-    "SELECT * FROM order_history": {"oms", "operator", "reader", "reconcile"},
+    "INSERT INTO order_lines SELECT * FROM order_lines LIMIT 0": {"oms", "intake"},
+    "INSERT INTO order_history SELECT * FROM order_history LIMIT 0": {"oms", "intake"},
+    "SELECT * FROM order_history": {"oms", "operator", "reader", "reconcile", "intake"},
     "UPDATE order_history SET actor = actor": set(),
     "DELETE FROM order_history": set(),
     "SELECT token_hash FROM tokens": {"oms"},
     "DELETE FROM requests": {"maintenance"},
-    "INSERT INTO outbox SELECT * FROM outbox LIMIT 0": {"oms"},
+    "INSERT INTO outbox SELECT * FROM outbox LIMIT 0": {"oms", "intake"},
     "DELETE FROM outbox": {"relay"},
     "INSERT INTO outbox_archive SELECT * FROM outbox_archive LIMIT 0": {"relay"},
-    "SELECT * FROM outbox_archive": {"relay", "operator", "maintenance", "reader", "reconcile"},
+    "SELECT * FROM outbox_archive": {"relay", "operator", "maintenance", "reader", "reconcile", "watcher"},
     "DELETE FROM outbox_archive": {"maintenance"},
     "UPDATE leases SET epoch = epoch": {"relay", "operator", "maintenance", "reconcile"},
     "UPDATE ledger SET attempt = attempt": {"consumer", "operator", "reconcile"},
@@ -48,6 +53,14 @@ MAY: dict[str, set[str]] = {
     "INSERT INTO journal SELECT * FROM journal LIMIT 0": {"consumer", "operator", "reconcile"},
     "DELETE FROM journal": {"maintenance"},
     "DELETE FROM journal_rest": {"maintenance"},
+    "INSERT INTO calls SELECT * FROM calls LIMIT 0": {"oms", "consumer", "operator", "reconcile"},
+    "INSERT INTO call_orders SELECT * FROM call_orders LIMIT 0": {"oms", "consumer", "operator", "reconcile"},
+    "UPDATE calls SET outcome = outcome": {"consumer", "operator", "reconcile"},
+    "SELECT * FROM calls": {"oms", "consumer", "operator", "maintenance", "reader", "reconcile"},
+    "SELECT * FROM call_orders": {"oms", "consumer", "operator", "maintenance", "reader", "reconcile"},
+    "DELETE FROM calls": {"maintenance"},
+    "DELETE FROM calls_rest": {"maintenance"},
+    "DELETE FROM call_orders": {"maintenance"},
     "UPDATE dead_letters SET state = state": {"consumer", "operator", "reconcile"},
     "DELETE FROM dead_letters": {"maintenance"},
     "UPDATE bulk_runs SET state = state": {"operator"},
@@ -60,17 +73,41 @@ MAY: dict[str, set[str]] = {
     "INSERT INTO seals SELECT * FROM seals LIMIT 0": {"oms", "consumer", "operator", "maintenance", "reconcile"},
     "UPDATE seals SET digest = digest": set(),
     "DELETE FROM seals": set(),
+    "UPDATE subscriptions SET state = state": {"operator"},
+    "SELECT * FROM subscriptions": {"operator", "reader", "watcher"},
+    "DELETE FROM subscription_runs": {"operator"},
+    "UPDATE subscription_gaps SET why = why": {"operator", "watcher"},
+    "DELETE FROM subscription_looks": {"operator"},
     "UPDATE findings SET note = note": {"reconcile", "operator"},
     "INSERT INTO tickets SELECT * FROM tickets LIMIT 0": {"reconcile", "operator"},
-    "UPDATE notices SET state = state": {"reconcile", "operator"},
-    "SELECT * FROM reconcile_runs": {"reconcile", "operator", "reader", "maintenance"},
+    "UPDATE notices SET state = state": {"oms", "reconcile", "operator", "watcher", "intake"},
+    "UPDATE alert_causes SET state = state": {"oms"},
+    "SELECT * FROM alert_causes": {"oms", "operator", "reader", "maintenance"},
+    "DELETE FROM alert_causes": {"maintenance"},
+    "SELECT * FROM reconcile_runs": {"reconcile", "operator", "reader", "maintenance", "oms"},
+    "SELECT * FROM dead_letters": {"consumer", "operator", "reader", "reconcile", "maintenance", "oms"},
+    "SELECT * FROM notices": {"reconcile", "operator", "watcher", "intake", "reader", "maintenance", "oms"},
+    "UPDATE canaries SET applied_at = applied_at": {"consumer", "operator", "reconcile"},
+    "UPDATE last_done SET done_at = done_at": {"oms", "intake", "maintenance"},
+    "DELETE FROM last_done": set(),
     "DELETE FROM findings": {"maintenance"},
     "DELETE FROM tickets": {"maintenance"},
     "DELETE FROM reconcile_runs": {"maintenance"},
     "DELETE FROM notices": {"maintenance"},
-    "UPDATE notices SET due_at = due_at": {"reconcile", "operator"},
+    "UPDATE notices SET due_at = due_at": {"oms", "reconcile", "operator", "watcher", "intake"},
     "DROP TABLE journal": set(),
     "CREATE TABLE journal_today PARTITION OF journal FOR VALUES FROM ('2026-03-01') TO ('2026-03-02')": set(),
+    "DELETE FROM order_lines": {"intake"},
+    "INSERT INTO oms_outbox (order_no, version, change, body) SELECT order_no, version, change, body "
+    "FROM oms_outbox LIMIT 0": {"own_oms"},
+    "INSERT INTO oms_outbox (id, order_no, version, change, body) SELECT id, order_no, version, change, body "
+    "FROM oms_outbox LIMIT 0": set(),
+    "SELECT * FROM oms_outbox": {"own_oms", "intake", "operator", "reader"},
+    "UPDATE oms_outbox SET version = version, change = change, body = body, reason = reason, "
+    "occurred_at = occurred_at": {"own_oms", "intake", "operator"},
+    "UPDATE oms_outbox SET order_no = order_no": {"intake", "operator"},
+    "UPDATE oms_outbox SET refused_reason = NULL": {"intake", "operator"},
+    "DELETE FROM oms_outbox": {"intake", "operator"},
 }
 
 OLD_ROWS = """
@@ -123,6 +160,15 @@ def test_the_oms_role_is_enough_to_import_orders(database: str, tmp_path: Path) 
     assert (tally.orders_created + tally.unchanged, tally.rejects) == (5, [])
 
 
+def test_the_operators_role_is_enough_to_ask_a_system_by_hand(database: str) -> None:
+    with Server(answering(OK)) as server, engine_of("operator", database) as engine:
+        with closing(Client("wms", Http(), record=Record(engine))) as client:
+            assert client.send(Call("stock.query", server.url), lambda answer: answer.status) == 200
+        with reading(engine) as connection:
+            (row,) = listed(connection, Filter(system="wms"), 10)
+        assert row["outcome"] == "ok"
+
+
 def test_the_operators_role_is_enough_for_the_audit_and_the_readers_to_verify_it(database: str, tmp_path: Path) -> None:
     file = tmp_path / "orders.jsonl"
     histories.write(file, 5)
@@ -162,9 +208,12 @@ def test_the_maintenance_role_is_enough_for_retention_once_the_owner_has_made_th
         "dead_letters": 0,
         "bulk_runs": 0,
         "notices": 0,
+        "alert_causes": 0,
         "findings": 1,
         "tickets": 0,
         "reconcile_runs": 0,
+        "calls": 0,
+        "call_orders": 0,
     }
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
-from hub import config, wiring
+from hub import assembly, config, wiring
 from hub.database import writing
+from hub.exposition import exposed
 from hub.oms import orders
 from hub.reconcile import job
 from hub.reconcile.causes import Cause
 from hub.reconcile.compare import Kind
-from hub.reconcile.exposition import exposed
+from hub.reconcile.exposition import gauges
 from hub.reconcile.reading import Scope
 from hub.reconcile.runs import Terms
 from tests.builders import make_new_order
@@ -43,7 +45,7 @@ def engine(settings: config.Settings) -> Iterator[Engine]:
 def registry(engine: Engine) -> Iterator[CollectorRegistry]:
     """What is shown."""
     registry = CollectorRegistry()
-    with exposed(registry, engine, config.SYSTEMS):
+    with exposed(registry, engine, [partial(gauges, systems=config.SYSTEMS)]):
         yield registry
 
 
@@ -75,7 +77,7 @@ def test_what_a_run_came_to_is_shown(settings: config.Settings, engine: Engine, 
 
 
 def test_a_system_that_could_not_be_read_is_no_success(settings: config.Settings, registry: CollectorRegistry) -> None:
-    system = wiring.system_of(settings, "crm")
+    system = assembly.system_of(settings, "crm")
     system.remove()
     system.close()
     assert compare(settings).report.verdict.state == "incomplete"

@@ -22,13 +22,13 @@ from sqlalchemy import Engine, select
 from starlette.testclient import TestClient
 
 from hub import config, migrations
+from hub.all_tables import metadata
 from hub.bus.port import Bus, Fate, Message
 from hub.bus.topology import queue_name, topology
 from hub.consumers.receiver import Receiver
 from hub.daemon import Vitals
 from hub.database import is_postgres, reading, writing
 from hub.errors import UNDECODABLE_REASONS, Undecodable
-from hub.night_tables import metadata
 from hub.oms import orders, tokens
 from hub.producers.api.app import build
 from hub.producers.importer import Tally, import_file

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from hub.database import reading
-from hub.errors import NotFound
+from hub.errors import DependencyDown, NotFound
 from hub.oms import orders, outbox
 from hub.producers.importer import LINES_PER_TRANSACTION, LONGEST_LINE, Tally, import_file
 from hub.schemas.order import Order, Status
@@ -32,7 +32,8 @@ GOOD = [
     | {"lines": [TEA, TEA | {"sku": "CUP", "unit_price": "9"}], "history": [CREATED, PAID, PICKING]},
     {"channel_order_no": "7002", "channel": "taobao", "shop": "beijing", "customer_id": "C0001"}
     | {"lines": [TEA], "history": [CREATED, CANCELLED]},
-    {"channel_order_no": "7003", "channel": "jd", "customer_id": "C0042", "lines": [TEA], "history": [CREATED]},
+    {"channel_order_no": "7003", "channel": "jd", "customer_id": "C0042", "lines": [TEA], "history": [CREATED]}
+    | {"warehouse": "HZ-01", "receiver": {"name": "王小明", "phone": "13800000000", "address": "文一西路 1 号"}},
 ]
 
 
@@ -108,6 +109,7 @@ class TestGoodFiles:
         assert (second.shop, second.version, second.status) == ("beijing", 2, Status.CANCELLED)
         assert (third.shop, third.version, third.status) == ("main", 1, Status.PENDING_PAYMENT)
         assert first.lines[0].name == "明前龙井 250g 🍵"
+        assert (third.warehouse, third.receiver and third.receiver.name, first.receiver) == ("HZ-01", "王小明", None)
 
     def test_times_are_kept_as_they_are_given(self, engine: Engine, tmp_path: Path) -> None:
         imported(engine, written(tmp_path / "orders.jsonl", *GOOD))
@@ -127,6 +129,21 @@ class TestGoodFiles:
             for given in GOOD
             for version, (change, _) in enumerate(given["history"], start=1)
         ]
+
+    def test_a_database_that_others_keep_to_themselves_for_a_while_ends_no_import(
+        self, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole, failures = orders.write, iter([DependencyDown("database: database is locked")] * 2)
+
+        def write(*given: Any) -> None:
+            whole(*given)
+            for failure in failures:
+                raise failure
+
+        monkeypatch.setattr(orders, "write", write)
+        done = imported(engine, written(tmp_path / "orders.jsonl", *GOOD))
+        assert (done.counts, done.rejects) == ((3, 3, 6, 0), [])
+        assert loaded(engine, "7001").version == 3
 
     def test_importing_again_does_nothing(self, engine: Engine, tmp_path: Path) -> None:
         file = written(tmp_path / "orders.jsonl", *GOOD)

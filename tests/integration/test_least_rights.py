@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,19 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ProbableAuthenticationError
 
-from hub import wiring
+from hub import config, migrations, wiring
 from hub.bus.port import Bus, Fate, Message
 from hub.errors import BusRefused
+from hub.producers.canaries import Canaries
+from tests.integration.test_canary import row_of
 from tests.nodes.rabbitmq import RabbitNode
+from tests.running import Machine
+from tests.subscribed import Subscribers
 from tests.support import drain, ids, settings
 
 DEFINITIONS = Path(__file__).parents[2] / "rabbitmq" / "definitions.json"
 VHOST, PASSWORD, ACCESS_REFUSED = "hub", "throw-away", 403
-USERS = ("relay", "crm", "kingdee", "wms", "erp", "monitor", "deployer")
+USERS = ("relay", "crm", "kingdee", "wms", "erp", "replay", "watcher", "monitor", "deployer")
 QUEUES = ("q.crm", "q.kingdee", "q.wms", "q.erp")
 ORDER_KEYS = ("order.created.jd", "order.paid.taobao", "order.intercepted.miniprogram")
 
@@ -46,6 +50,7 @@ FORBIDDEN: list[tuple[str, str, Attempt]] = [
     ("relay", "publish what is no order", publish("oms.events", "invoice.created.jd")),
     ("relay", "publish what only begins like an order", publish("oms.events", "orders.created.jd")),
     ("relay", "publish without a key", publish("oms.events", "")),
+    ("relay", "publish to what is called almost like its exchange", publish("oms.events.more", "order.paid.jd")),
     ("relay", "publish dead letters", publish("oms.dead", "q.crm")),
     ("relay", "publish straight into a queue", publish("", "q.crm")),
     ("relay", "publish elsewhere", publish("amq.topic", "order.paid.jd")),
@@ -68,6 +73,13 @@ FORBIDDEN: list[tuple[str, str, Attempt]] = [
     ("crm", "bind its queue to more", lambda channel: channel.queue_bind("q.crm", "oms.events", "#")),
     ("crm", "delete its queue", lambda channel: channel.queue_delete("q.crm")),
     ("wms", "read the queue of the CRM", lambda channel: channel.basic_get("q.crm")),
+    ("relay", "send to one subscriber alone", publish("oms.replay", "sub.finance")),
+    ("replay", "publish an order", publish("oms.events", "order.paid.jd")),
+    ("replay", "read a queue", lambda channel: channel.basic_get("q.crm")),
+    ("replay", "empty a queue", lambda channel: channel.queue_purge("q.crm")),
+    ("replay", "make a queue", lambda channel: channel.queue_declare("sub.more", durable=True)),
+    ("watcher", "publish an order", publish("oms.events", "order.paid.jd")),
+    ("watcher", "read the queue of a system", lambda channel: channel.basic_get("q.crm")),
     ("monitor", "publish an order", publish("oms.events", "order.paid.jd")),
     ("monitor", "read a queue", lambda channel: channel.basic_get("q.crm")),
     ("monitor", "empty a queue", lambda channel: channel.queue_purge("q.crm")),
@@ -121,6 +133,21 @@ def test_an_empty_password_is_wrong_afterwards_too(broker: RabbitNode, user: str
         pytest.fail("came in")
 
 
+def test_the_relay_publishes_a_new_major_as_soon_as_its_exchange_is_there(empty: RabbitNode) -> None:
+    newer = "oms.events.v2"
+    with channel_of(empty, "deployer") as channel:
+        channel.exchange_declare(newer, "topic", durable=True)
+        channel.queue_bind("q.crm", newer, "order.#")
+    try:
+        with channel_of(empty, "relay") as channel:
+            publish(newer, "order.paid.jd")(channel)
+        with channel_of(empty, "crm") as channel:
+            assert channel.basic_get("q.crm", auto_ack=True)[2] == b"{}"
+    finally:
+        with channel_of(empty, "deployer") as channel:
+            channel.exchange_delete(newer)
+
+
 @pytest.mark.parametrize("key", ORDER_KEYS)
 def test_the_relay_publishes_orders_to_every_system(empty: RabbitNode, key: str) -> None:
     with channel_of(empty, "relay") as channel:
@@ -165,6 +192,30 @@ def test_these_rights_are_all_that_the_hub_needs(empty: RabbitNode) -> None:
     publisher.close()
     subscription.close()
     assert bus_as(empty, "monitor").depths(plan) == {"q.crm": 0, "q.kingdee": 250, "q.wms": 250, "q.erp": 250}
+
+
+def test_who_may_write_to_the_replay_exchange_alone_sends_a_backfill_and_a_replay(
+    broker: RabbitNode, tmp_path: Path
+) -> None:
+    given = {"HUB_DATA_DIR": str(tmp_path), "HUB_BUS__URL": broker.url(VHOST, "replay", PASSWORD)}
+    with wiring.hub_engine(config.load(given), "test") as engine:
+        migrations.upgrade(engine)
+        hub = Subscribers(engine, broker.url(VHOST, "deployer", PASSWORD), Machine(tmp_path, given))
+        hub.orders(3)
+        queue = hub.add()
+        hub.must("backfill", "finance")
+        hub.must("replay", "finance", "--from", "2020-01-01T00:00")
+        assert hub.depth(queue) == 6
+    with channel_of(broker, "deployer") as channel:
+        channel.queue_delete(queue)
+
+
+def test_the_relay_sends_canaries_and_one_without_the_right_is_told_and_loses_nothing_else(empty: RabbitNode) -> None:
+    for user, fate in (("relay", Fate.CONFIRMED), ("crm", Fate.REFUSED)):
+        with closing(bus_as(empty, user).publisher()) as publisher:
+            assert Canaries("").send([row_of("canary-1")], publisher) == [fate]
+    depths = bus_as(empty, "monitor").depths(wiring.topology_of(settings()))
+    assert set(depths.values()) == {1}
 
 
 def test_the_hub_is_told_when_it_may_not(broker: RabbitNode) -> None:

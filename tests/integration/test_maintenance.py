@@ -22,12 +22,13 @@ from hub import clock, crash_points, groups
 from hub.audit.verbs import Operator
 from hub.audit.verbs import listed as audited
 from hub.bus.port import Delivery
+from hub.call_tables import call_orders, calls
 from hub.consumers import dead_letters as letters
 from hub.consumers import ledger
 from hub.database import insert_rows, is_postgres, reading, writing
 from hub.errors import Refused, Undecodable
 from hub.migrations import partitions
-from hub.night_tables import findings, notices, reconcile_runs, tickets
+from hub.night_tables import alert_causes, findings, notices, reconcile_runs, tickets
 from hub.oms import leases, orders, outbox
 from hub.oms.requests import Request, once
 from hub.operations import maintenance
@@ -99,6 +100,21 @@ def archive_rows(engine: Engine, days: int, number: int) -> None:
         insert_rows(connection, outbox_archive, rows)
 
 
+def call_rows(engine: Engine, days: int, number: int) -> None:
+    """Calls of so many days ago."""
+    row = {"system": "crm", "direction": "out", "request_id": "r", "step": "save", "method": "POST", "target": "h/p"}
+    row |= {"recorded_at": ago(days), "outcome": "ok", "request_bytes": 1, "request": b"x"}
+    with writing(engine) as connection:
+        connection.execute(insert(calls), [row | {"id": f"{days}-{each}"} for each in range(number)])
+
+
+def call_order_rows(engine: Engine, days: int, number: int) -> None:
+    """Orders that calls of so many days ago were about."""
+    row = {"order_no": "SO-1", "recorded_at": ago(days), "call_id": "c", "system": "crm", "version": 1}
+    with writing(engine) as connection:
+        insert_rows(connection, call_orders, [row] * number)
+
+
 def request_rows(engine: Engine, days: int, number: int) -> None:
     """Requests that were answered so many days ago."""
     row = {"channel": f"jd{days}", "body_hash": "h", "answer": "{}", "recorded_at": ago(days)}
@@ -136,6 +152,16 @@ def notice_rows(engine: Engine, days: int, number: int, states: Sequence[str] = 
         insert_rows(connection, notices, [row | each | {"attempt": 1} for each in named])
 
 
+def alert_rows(engine: Engine, days: int, number: int, state: str = "over") -> None:
+    """Causes of alerts that were over so many days ago, or are open since then."""
+    row = {"name": "HubOutboxStuck", "severity": "page", "state": state, "firing": 0, "most": 1, "round": 1}
+    row |= {"returns": 0, "cards": 2, "told_firing": 1, "marks": "[]", "told_marks": "[]", "said": "{}"}
+    row |= {"since": ago(days + 1)}
+    row |= {"heard_at": ago(days), "closed_at": ago(days) if state == "over" else None}
+    with writing(engine) as connection:
+        insert_rows(connection, alert_causes, [row | {"key": f"{state}-{days}-{each}"} for each in range(number)])
+
+
 def finding_rows(engine: Engine, days: int, number: int, state: str = "healed") -> None:
     """Differences that ended so many days ago, or live since then."""
     row = {"system": "crm", "kind": "missing", "cause": "parked", "severity": "low", "owner": "it", "facts": "{}"}
@@ -170,9 +196,12 @@ TABLES: dict[str, tuple[Table, int, Put]] = {
     "dead_letters": (dead_letters, 180, dead_letter_rows),
     "bulk_runs": (bulk_runs, 90, bulk_run_rows),
     "notices": (notices, 90, notice_rows),
+    "alert_causes": (alert_causes, 90, alert_rows),
     "findings": (findings, 400, finding_rows),
     "tickets": (tickets, 400, ticket_rows),
     "reconcile_runs": (reconcile_runs, 400, night_rows),
+    "calls": (calls, 90, call_rows),
+    "call_orders": (call_orders, 90, call_order_rows),
 }
 
 
@@ -205,6 +234,10 @@ class TestRows:
     def test_of_notices_that_were_not_told_stay(self, old: Engine, state: str) -> None:
         notice_rows(old, 999, 2, [state])
         assert kept_of(old, "notices").rows_deleted == 0
+
+    def test_of_causes_of_alerts_that_are_open_stay_however_old(self, old: Engine) -> None:
+        alert_rows(old, 999, 2, "firing")
+        assert kept_of(old, "alert_causes").rows_deleted == 0
 
     @pytest.mark.parametrize("state", ["open", "healing", "accepted"])
     def test_of_differences_that_live_stay_with_their_tickets_however_old(self, old: Engine, state: str) -> None:
@@ -270,7 +303,7 @@ class TestRequests:
 class TestDays:
     def test_of_today_and_ahead_are_made_once(self, old: Engine) -> None:
         first = {each.table: each.partitions_made for each in maintained(old)}
-        assert {table: made for table, made in first.items() if made} == {"journal": 4, "outbox_archive": 4}
+        assert {table: made for table, made in first.items() if made} == dict.fromkeys(PARTITIONED, 4)
         for table in PARTITIONED:
             assert days_of(old, table) == [named(table, today() + timedelta(days=each)) for each in range(4)]
         assert sum(each.partitions_made for each in maintained(old)) == 0
@@ -430,8 +463,8 @@ class TestRuns:
             refused.append(str(error.value))
 
         maintenance.run(old, RETENTION, OPS, second)
-        assert refused == ["another hub maintenance run is at work; nothing was done"] * 9
-        assert len(maintained(old)) == 9
+        assert refused == ["another hub maintenance run is at work; nothing was done"] * 12
+        assert len(maintained(old)) == 12
 
     def test_one_that_is_told_to_stop_ends_after_its_batch_and_the_next_goes_on(self, old: Engine) -> None:
         request_rows(old, 31, 350)
@@ -469,7 +502,8 @@ class TestRuns:
         told: list[Kept] = []
         assert maintenance.run(old, RETENTION, OPS, told.append) == told
         first = ["outbox_archive", "journal", "requests", "dead_letters", "bulk_runs"]
-        assert [each.table for each in told] == [*first, "notices", "findings", "tickets", "reconcile_runs"]
+        then = ["notices", "alert_causes", "findings", "tickets", "reconcile_runs", "calls", "call_orders"]
+        assert [each.table for each in told] == [*first, *then]
 
 
 @only_postgres

@@ -12,9 +12,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from hub import migrations
+from hub.all_tables import metadata
 from hub.database import reading, writing
 from hub.errors import DependencyDown
-from hub.night_tables import metadata
 from hub.oms import orders, outbox
 from hub.schemas import lifecycle
 from hub.schemas.order import Status
@@ -114,11 +114,22 @@ def test_tables_that_are_behind_say_what_to_run(empty: Engine) -> None:
         migrations.check(empty)
 
 
-def test_tables_of_another_release_say_so(engine: Engine) -> None:
-    with writing(engine) as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
-    with pytest.raises(DependencyDown, match="at 0999"):
+def test_this_release_works_on_with_tables_that_the_next_one_added_to(engine: Engine) -> None:
+    at_revision(engine, "0999")
+    migrations.check(engine)
+    migrations.upgrade(engine)
+    assert migrations.current(engine) == "0999"
+
+
+def test_tables_from_which_something_was_taken_away_say_so(engine: Engine) -> None:
+    at_revision(engine, "1000")
+    with pytest.raises(DependencyDown, match="at 1000, made by a release that took away what this one needs"):
         migrations.check(engine)
+
+
+def at_revision(engine: Engine, revision: str) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :there"), {"there": revision})
 
 
 def test_a_failed_migration_leaves_the_tables_as_they_were(empty: Engine) -> None:

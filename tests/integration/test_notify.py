@@ -7,20 +7,22 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Connection, Engine, select, text, update
 
 from hub import clock
-from hub.database import in_seconds, reading, writing
+from hub.database import in_seconds, is_postgres, reading, writing
 from hub.errors import BadInput
 from hub.groups import DingTalkRobot, Notify, WeComRobot
 from hub.night_tables import notices
 from hub.notify import queue
+from hub.notify.answers import Next, State
 from hub.notify.card import Card
 from hub.notify.queue import Told, announce, deliver
 from hub.simulators.robots import Rules
@@ -98,6 +100,18 @@ def machine_of(engine: Engine, policy: Notify, folder: Path) -> Machine:
         "HUB_NOTIFY__WECOM__URL": policy.wecom.url.get_secret_value(),
     }
     return Machine(folder, given)
+
+
+def lock(connection: Connection, channel: str) -> None:
+    """Lock the notices of a channel."""
+    connection.execute(select(notices.c.key).where(notices.c.channel == channel).with_for_update()).all()
+
+
+def somebody_waits(engine: Engine) -> bool:
+    """Whether a connection waits for a lock that another has."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with reading(engine) as connection:
+        return bool(connection.execute(text(waiting)).scalar_one())
 
 
 class TestAnnouncing:
@@ -205,7 +219,7 @@ class TestTheRate:
         assert sorted(rows(engine, "attempt")) == [0] * 14 + [1] * 36
 
     def test_that_the_vendor_sees_broken_lets_the_robot_rest(self, engine: Engine) -> None:
-        with RobotsServer(Rules(secret=SECRET, per_minute=2, window_seconds=0.5, mute_seconds=0.5)) as robots:
+        with RobotsServer(Rules(secret=SECRET, per_minute=2, mute_seconds=0.5)) as robots:
             policy = policy_of(robots)
             told(engine, policy, *"abcd")
             outcomes = sent(engine, policy)
@@ -213,6 +227,7 @@ class TestTheRate:
             assert (calls(robots, "dingtalk"), calls(robots, "wecom")) == ([0, 0, 660026], [0, 0, 45009])
             told(engine, policy, "e")
             assert sent(engine, policy) == []
+            robots.robots.rules = replace(robots.robots.rules, window_seconds=0.5)
             for _night in range(4):
                 later(engine, due_at=-1, sent_at=-61)
                 time.sleep(0.6)
@@ -334,6 +349,31 @@ class TestSeveralProcesses:
         assert sent(engine, policy) == [("dingtalk", "sent")]
         assert (calls(robots, "dingtalk"), shown(robots, "dingtalk")) == ([0, 0], 1)
 
+    def test_one_that_records_and_one_that_says_something_newer_do_not_wait_for_each_other(
+        self, engine: Engine, robots: RobotsServer
+    ) -> None:
+        if not is_postgres(engine):
+            pytest.skip("SQLite has one writer at a time and no locks of rows")
+        policy = policy_of(robots, channels="wecom-first")
+        told(engine, policy, "night")
+        with writing(engine) as connection:
+            notice = queue._claim(connection, "wecom", policy)
+        assert notice
+
+        def recorded() -> bool:
+            with writing(engine) as connection:
+                return queue._record(connection, notice, Next(State.SENT))
+
+        with ThreadPoolExecutor(1) as pool:
+            with writing(engine) as connection:
+                # As whoever renews does: by channel.
+                lock(connection, "dingtalk")
+                recording = pool.submit(recorded)
+                assert eventually(lambda: somebody_waits(engine), 30)
+                lock(connection, "wecom")
+            assert recording.result()
+        assert rows(engine, "state") == ["spared", "sent"]
+
     def test_a_notice_of_which_everybody_dies_is_given_up(self, engine: Engine, robots: RobotsServer) -> None:
         policy = policy_of(robots, channels="dingtalk-first")
         told(engine, policy, "night")
@@ -342,6 +382,30 @@ class TestSeveralProcesses:
             connection.execute(dying.values(state="sending", attempt=8, due_at=in_seconds(-1)))
         assert sent(engine, policy) == [("wecom", "sent")]
         assert rows(engine, "state", "said")[0] == ("failed", "given up after 8 calls: whoever sent it died")
+
+
+class TestARobotThatWasTakenAway:
+    def test_leaves_no_notice_that_waits_for_ever(self, engine: Engine, robots: RobotsServer) -> None:
+        told(engine, policy_of(robots), "night")
+        without = policy_of(robots, dingtalk=DingTalkRobot())
+        assert sent(engine, without) == [("wecom", "sent")]
+        # Another process may still have it.
+        assert rows(engine, "state") == ["waiting", "sent"]
+        later(engine, due_at=-queue.ABANDONED_SECONDS)
+        sent(engine, without)
+        assert rows(engine, "state") == ["failed", "sent"]
+        assert "HUB_NOTIFY__<CHANNEL>__URL" in rows(engine, "said")[0]
+        assert told(engine, policy_of(robots), "other") == [True]
+        later(engine, due_at=-queue.ABANDONED_SECONDS)
+        sent(engine, Notify())
+        assert rows(engine, "state") == ["failed", "sent", "failed", "failed"]
+
+    def test_lets_the_other_tell_what_waited_for_it(self, engine: Engine, robots: RobotsServer) -> None:
+        both = policy_of(robots, channels="dingtalk-first")
+        told(engine, both, "night")
+        later(engine, due_at=-queue.ABANDONED_SECONDS)
+        assert sent(engine, policy_of(robots, dingtalk=DingTalkRobot(), channels="wecom-first")) == [("wecom", "sent")]
+        assert rows(engine, "state") == ["failed", "sent"]
 
 
 class TestAgain:

@@ -145,6 +145,61 @@ def test_rules_hold_for_digests_and_for_rows(engine: Engine, crm: InterfaceTable
 
 
 @every_pair
+def test_words_that_a_system_cannot_tell_apart_count_as_one_for_digests_and_for_rows(
+    engine: Engine, crm: InterfaceTables, inside: Engine
+) -> None:
+    placed_everywhere(engine, crm)
+    with writing(inside) as connection:
+        connection.execute(text("UPDATE hub_orders SET status = '待发'"))
+    folded = {"status": {"pending_payment": "paid"}}
+    rules = SystemRules(mapped={"status": {"待发": "paid"}}, folded=folded)
+    found, coverage = all_of(engine, crm, rules)
+    digests = is_postgres(engine) and is_postgres(inside)
+    assert (found, coverage.rows_read) == ([], 0 if digests else 2 * ORDERS)
+    with writing(inside) as connection:
+        connection.execute(text("UPDATE hub_orders SET status = 'paid'"))
+    assert all_of(engine, crm, SystemRules(folded=folded))[0] == []
+    assert len(all_of(engine, crm)[0]) == ORDERS
+
+
+@every_pair
+def test_what_a_system_need_not_have_is_counted_and_is_no_difference(
+    engine: Engine, crm: InterfaceTables, inside: Engine
+) -> None:
+    numbers = placed_everywhere(engine, crm)
+    with writing(inside) as connection:
+        connection.execute(text(f"DELETE FROM hub_orders WHERE order_no IN {tuple(numbers[:5])}"))
+        connection.execute(text(f"UPDATE hub_orders SET total = 1 WHERE order_no = '{numbers[7]}'"))
+    with writing(engine) as connection:
+        orders.change(connection, numbers[2], "pay", ADMIN)
+    may_lack = SystemRules(may_lack=frozenset({"pending_payment"}))
+    found, coverage = all_of(engine, crm, may_lack)
+    assert [(each.order_no, each.kind) for each in found] == [(numbers[2], Kind.MISSING), (numbers[7], Kind.DIFFERS)]
+    assert (coverage.lacking, coverage.equal, coverage.oms_orders) == (4, ORDERS - 6, ORDERS)
+
+
+@every_pair
+def test_an_order_may_stay_at_a_system_in_a_status_that_it_had_and_in_no_other(
+    engine: Engine, crm: InterfaceTables, inside: Engine
+) -> None:
+    numbers = placed_everywhere(engine, crm)
+    with writing(engine) as connection:
+        for verb in ("pay", "pick", "ship", "refund"):
+            orders.change(connection, numbers[2], verb, ADMIN)
+        for verb in ("pay", "refund"):
+            orders.change(connection, numbers[3], verb, ADMIN)
+            orders.change(connection, numbers[4], verb, ADMIN)
+    with writing(inside) as connection:
+        connection.execute(text(f"UPDATE hub_orders SET status = 'shipped' WHERE order_no IN {tuple(numbers[2:4])}"))
+    stays = SystemRules(frozenset({"version"}), may_show={"refunded": ["shipped", "pending_payment"]})
+    found, coverage = all_of(engine, crm, stays)
+    # That of the fourth never left the house, by the OMS; the fifth stays where every order begins.
+    assert [(each.order_no, each.kind) for each in found] == [(numbers[3], Kind.STALE)]
+    assert (coverage.different, coverage.equal) == (1, ORDERS - 1)
+    assert len(all_of(engine, crm, SystemRules(frozenset({"version"})))[0]) == 3
+
+
+@every_pair
 def test_what_rules_explain_is_no_reason_to_read_rows(engine: Engine, crm: InterfaceTables, inside: Engine) -> None:
     placed_everywhere(engine, crm)
     with writing(inside) as connection:

@@ -5,6 +5,7 @@ The system of these tests has no guard of its own: what it is told twice it does
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter, defaultdict
@@ -83,6 +84,7 @@ class Naive:
     """
 
     name = "erp"
+    lists = True
 
     def __init__(
         self, lost: Fault = no_fault, unheard: Fault = no_fault, *, blind: bool = False, gone: bool = False
@@ -93,21 +95,21 @@ class Naive:
         self.told: list[Wanted] = []
         self._lock = threading.Lock()
 
-    def apply(self, wanted: Sequence[Wanted]) -> list[Result]:
+    def apply(self, wanted: Sequence[Wanted], until: float = math.inf) -> list[Result]:
         with self._lock:
             self.calls.append(Call("apply", [each.order.order_no for each in wanted]))
             self.told += wanted
             return [self._bring(each) for each in wanted]
 
-    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
+    def look(self, order_numbers: Sequence[str], until: float = math.inf) -> list[Shown | SystemFailure]:
         with self._lock:
             self.calls.append(Call("look", list(order_numbers)))
             return [self._seen(number) for number in order_numbers]
 
-    def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:  # noqa: ARG002 - there is never any
+    def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:
         return iter(())
 
-    def digests(self, recipe: Recipe) -> Digests | None:  # noqa: ARG002 - there is none
+    def digests(self, recipe: Recipe) -> Digests | None:
         return None
 
     def effects(self) -> int:
@@ -276,6 +278,16 @@ class TestStorm:
         }
         assert breaker_of(engine).cause is not None
         assert not worker.step()
+
+    @pytest.mark.parametrize("failure", [SILENT, SystemFailure("odd")], ids=repr)
+    def test_a_single_order_is_not_charged_where_the_system_gives_no_sign_of_life(
+        self, engine: Engine, failure: SystemFailure
+    ) -> None:
+        system = Naive(lost=lambda _wanted: failure, gone=True)
+        worker = worker_on(engine, system, settle_seconds=0.01, breaker_failures=1000)
+        wanted(engine, event_at(1))
+        assert stepped(worker, lambda: len(system.calls) > 3 * POLICY.attempts)
+        assert [(row["attempt"], row["parked_reason"]) for row in rows(engine)] == [(0, None)]
 
     def test_when_it_is_over_everything_is_done_once(self, engine: Engine) -> None:
         system = Naive(lost=lambda _wanted: SILENT)
@@ -514,8 +526,24 @@ class TestCrash:
         assert system.calls == []
         assert shown(engine)["applied_version"] == 0
         work_off(engine, system, worker)
-        assert system.asked() == ["look", "apply"]
+        assert system.asked() == ["apply"]
         assert system.journal == [("SO-1", 1)]
+
+    def test_what_a_slow_look_told_is_kept_though_no_time_is_left_to_call(
+        self, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        system = Naive()
+        wanted(engine, event_at(1, NUMBERS[0]), event_at(1, NUMBERS[1]))
+        claimed(engine, "elsewhere.7.1.1f.0", lease_seconds=-1)
+        system.journal.append((NUMBERS[0], 1))
+        worker = worker_on(engine, system)
+        with told(lambda label: held_up(label, monkeypatch, "work.looked")):
+            assert worker.step()
+        assert system.asked() == ["look"]
+        assert standing(engine) == Standing(wanted=2, applied=1, behind=1)
+        work_off(engine, system, worker)
+        assert system.asked() == ["look", "look", "apply"]
+        assert system.journal == [(NUMBERS[0], 1), (NUMBERS[1], 1)]
 
     def test_a_version_that_came_while_another_was_on_its_way_is_next(self, engine: Engine) -> None:
         system = Naive()
@@ -575,11 +603,59 @@ class TestTogether:
         assert len(system.journal) == 1
 
 
+def test_a_system_is_told_how_many_tries_of_an_order_were_charged(engine: Engine) -> None:
+    system = Naive(lost=Once(SystemFailure("odd"), times=2))
+    wanted(engine, event_at(1))
+    work_off(engine, system)
+    assert [each.attempt for each in system.told] == [0, 1, 2]
+
+
+class TestBrokenAdapter:
+    """An adapter that falls over an order must not end its consumer: whoever started next would fall over it again."""
+
+    def test_its_order_is_asked_for_tried_again_and_put_aside_and_others_go_on(self, engine: Engine) -> None:
+        system = Breaking(ZeroDivisionError, NUMBERS[0])
+        wanted(engine, *(event_at(1, number) for number in NUMBERS[:3]))
+        worker = worker_on(engine, system, work_batch=1, settle_seconds=0.01)
+        assert stepped(worker, lambda: backlog(engine) == (0, 1))
+        assert sorted(system.journal) == [(number, 1) for number in NUMBERS[1:3]]
+        (row,) = [row for row in rows(engine) if row["parked_reason"]]
+        assert (row["order_no"], row["parked_reason"]) == (NUMBERS[0], "unknown")
+        assert row["last_error"] == "erp: ZeroDivisionError in its adapter"
+
+    def test_so_is_one_that_it_cannot_be_asked_for(self, engine: Engine) -> None:
+        system = Breaking(ZeroDivisionError, NUMBERS[0], what="look")
+        wanted(engine, event_at(1, NUMBERS[0]))
+        claimed(engine, somebody_dead(), lease_seconds=0)
+        assert stepped(worker_on(engine, system, settle_seconds=0.01), lambda: backlog(engine) == (0, 1))
+        assert system.journal == []
+
+
+class Breaking(Naive):
+    """Its adapter has a bug that one order meets."""
+
+    def __init__(self, breaks: type[BaseException], order_no: str, what: str = "apply") -> None:
+        super().__init__()
+        self.breaks, self._order_no, self._what = breaks, order_no, what
+
+    def apply(self, wanted: Sequence[Wanted], until: float = math.inf) -> list[Result]:
+        self._break("apply", [each.order.order_no for each in wanted])
+        return super().apply(wanted, until)
+
+    def look(self, order_numbers: Sequence[str], until: float = math.inf) -> list[Shown | SystemFailure]:
+        self._break("look", order_numbers)
+        return super().look(order_numbers, until)
+
+    def _break(self, what: str, order_numbers: Sequence[str]) -> None:
+        if what == self._what and self._order_no in order_numbers:
+            raise self.breaks
+
+
 class Vanishing(Naive):
     """Not there the first two times that it is asked what it shows."""
 
-    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
-        found = super().look(order_numbers)
+    def look(self, order_numbers: Sequence[str], until: float = math.inf) -> list[Shown | SystemFailure]:
+        found = super().look(order_numbers, until)
         return found if self.asked().count("look") > 2 else [GONE] * len(found)
 
 
@@ -590,13 +666,13 @@ class Meanwhile(Naive):
         super().__init__()
         self._system, self._happens = system, happens
 
-    def apply(self, wanted: Sequence[Wanted]) -> list[Result]:
+    def apply(self, wanted: Sequence[Wanted], until: float = math.inf) -> list[Result]:
         happens, self._happens = self._happens, lambda: None
         happens()
-        return self._system.apply(wanted)
+        return self._system.apply(wanted, until)
 
-    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
-        return self._system.look(order_numbers)
+    def look(self, order_numbers: Sequence[str], until: float = math.inf) -> list[Shown | SystemFailure]:
+        return self._system.look(order_numbers, until)
 
 
 class EveryNth:
@@ -610,9 +686,9 @@ class EveryNth:
         return None if self._times % self._nth else self._failure
 
 
-def held_up(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def held_up(label: str, monkeypatch: pytest.MonkeyPatch, after: str = "work.claimed") -> None:
     """Stand still for a minute between claim and call."""
-    if label == "work.claimed":
+    if label == after:
         monkeypatch.setattr(clock, "monotonic", lambda: time.monotonic() + 60)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+EVOLUTION = "tests/unit/test_evolution.py"
 LEDGER = "tests/contract/test_ledger_contract.py"
 STORE = "tests/contract/test_store_contract.py"
 BUS = "tests/contract/test_bus_contract.py"
@@ -14,6 +15,7 @@ LOCKS = "tests/contract/test_lock_order.py"
 CLAIMS = "tests/integration/test_claims.py"
 GATE = "tests/contract/test_gate_contract.py"
 BREAKER = "tests/unit/test_breaker.py"
+MAJORS = "tests/integration/test_majors.py"
 FOUND = "tests/simulation/test_found.py"
 
 
@@ -32,6 +34,41 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant(
+        "a field of an event that is required from now on breaks nobody",
+        "hub/schemas/evolution.py",
+        "    for name in sorted(needs - needed):\n",
+        "    for name in ():\n",
+        (f"{EVOLUTION}::test_a_field_that_was_required_may_not_lack_and_a_new_one_may_not_be_required",),
+    ),
+    Mutant(
+        "a reference in a schema is compared by its name and not by what it points to",
+        "hub/schemas/json_nodes.py",
+        'if "$ref" in node:\n        return "$ref", node["$ref"]',
+        'if "$ref" in node:\n        return None',
+        (f"{EVOLUTION}::test_what_breaks_is_named",),
+    ),
+    Mutant(
+        "a value of an event may mean something else from now on",
+        "hub/schemas/keywords.py",
+        "if value in there and said[value] != says.get(value)",
+        "if value in there and value not in says",
+        (f"{EVOLUTION}::test_a_value_may_not_mean_something_else",),
+    ),
+    Mutant(
+        "what breaks readers is written over all the same",
+        "hub/cli/verify.py",
+        "if found := list(_refusals(against)):",
+        "if (found := list(_refusals(against))) and not write:",
+        ("tests/e2e/test_verify.py::test_a_breaking_change_is_refused_with_the_field_and_nothing_is_overwritten",),
+    ),
+    Mutant(
+        "a subscriber is not told of the events that a pattern of one channel takes",
+        "hub/schemas/asyncapi.py",
+        "(words[0] is None or pattern[0]",
+        "(pattern[0]",
+        ("tests/integration/test_asyncapi.py::test_a_reader_is_told_of_the_events_that_its_topics_can_take",),
+    ),
     Mutant(
         "settled with the bus before the ledger has it",
         "hub/consumers/receiver.py",
@@ -131,9 +168,37 @@ MUTANTS = (
         seeds=300,
     ),
     Mutant(
+        "what was postponed is charged",
+        "hub/consumers/outcome.py",
+        "return Retry(0, attempt, text, error.begun)",
+        "return Retry(0, attempt + 1, text, error.begun)",
+        ("tests/unit/test_outcome.py",),
+    ),
+    Mutant(
+        "what was begun is not asked for",
+        "hub/consumers/outcome.py",
+        "return Retry(0, attempt, text, error.begun)",
+        "return Retry(0, attempt, text)",
+        ("tests/unit/test_outcome.py",),
+    ),
+    Mutant(
+        "a dead system costs its orders attempts",
+        "hub/consumers/worker.py",
+        "or (is_charged(results) and not self._answers())",
+        "",
+        (WORKER,),
+    ),
+    Mutant(
+        "helpers are never called",
+        "hub/consumers/worker.py",
+        "            self._more.set()\n",
+        "            pass\n",
+        ("tests/integration/test_crew.py",),
+    ),
+    Mutant(
         "a storm is not recognised",
         "hub/consumers/breaker.py",
-        "return len(results) >= max(2, policy.breaker_failures) and unanswered(results)",
+        "return len(told) >= max(2, policy.breaker_failures) and unanswered(told)",
         "return False",
         (f"{WORKER}::TestStorm::test_it_is_charged_to_nobody_and_opens_the_breaker",),
     ),
@@ -253,7 +318,7 @@ MUTANTS = (
     Mutant(
         "a change is written without its event",
         "hub/oms/orders.py",
-        "    outbox.append(connection, [_announcement(changed) for changed in changes])\n",
+        "    outbox.append(connection, [_announcement(changed) for changed in changes if changed.announced])\n",
         "",
         seeds=20,
     ),
@@ -345,8 +410,8 @@ MUTANTS = (
     Mutant(
         "receivers take entries in the order in which they came",
         "hub/consumers/ledger.py",
-        "(newest[number] for number in sorted(newest))",
-        "(newest[number] for number in newest)",
+        "chosen = [newest[number] for number in sorted(newest)]",
+        "chosen = [newest[number] for number in newest]",
         (LOCKS,),
         on="postgresql",
     ),
@@ -365,5 +430,42 @@ MUTANTS = (
         "with_for_update()",
         (f"{CLAIMS}::test_a_worker_does_not_wait_for_the_rows_that_another_one_is_claiming",),
         on="postgresql",
+    ),
+    Mutant(
+        "an older major of an event takes the place of the newest",
+        "hub/consumers/receiver.py",
+        "if NEWER_MAJOR in delivery.headers and understands(delivery.headers[NEWER_MAJOR]):",
+        "if False:",
+        (f"{MAJORS}::TestSideBySide::test_each_system_gets_each_order_once_and_as_the_newest_major_says_it",),
+    ),
+    Mutant(
+        "an event is called published though an older major of it was refused",
+        "hub/producers/messages.py",
+        "_WORST_FIRST = (Fate.UNKNOWN, Fate.REFUSED)",
+        "_WORST_FIRST = ()",
+        ("tests/unit/test_relay.py::TestTwoMajors::test_the_fate_of_a_row_is_the_worst_of_its_messages",),
+    ),
+    Mutant(
+        "an older major of an event that cannot be made is left out",
+        "hub/producers/relay.py",
+        "                made[row.id] = messages_of(row, self._prefix)\n            except Undecodable as error:\n",
+        "                made[row.id] = messages_of(row, self._prefix)\n"
+        "            except Undecodable as error:\n                continue\n",
+        (f"{MAJORS}::TestWhatCannotBeTold::test_it_is_held_with_the_reason_and_stops_its_own_order_only",),
+    ),
+    Mutant(
+        "an older major that nobody reads counts against the newest",
+        "hub/bus/rabbit/publisher.py",
+        "is_returned = (message.exchange or self._exchange, message.id) in self.returned",
+        "is_returned = message.id in {each for _, each in self.returned}",
+        (f"{BUS}::TestTwoMajors::test_an_older_one_that_nobody_reads_says_nothing_of_the_newer_one",),
+        on="rabbitmq",
+    ),
+    Mutant(
+        "an event is not published as it was committed, a field that this release does not know is gone",
+        "hub/schemas/registry.py",
+        "    if kind.major == number:\n        return kind, body\n",
+        "",
+        ("tests/unit/test_majors.py::TestThreeMajors",),
     ),
 )

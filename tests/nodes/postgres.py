@@ -33,9 +33,11 @@ class PostgresNode(Node):
     name: ClassVar[str] = "postgres"
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None, key: Path | None = None) -> None:
+        """With a certificate and its key (PEM) it speaks TLS too, to those who ask for it."""
         self._bin = postgres_programs()
         super().__init__()
+        self._pair = {"ssl_cert_file": certificate, "ssl_key_file": key} if certificate and key else {}
         self.owner = _owner()
         self.port = free_ports(1)[0]
         self._data = self.home / "data"
@@ -60,6 +62,12 @@ class PostgresNode(Node):
             shutil.chown(self.home, self.owner)
         how = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         run([str(self._bin / "initdb"), "-D", str(self._data), *how], self._environment(), self.owner)
+        for name, source in self._pair.items():
+            # The server reads a key of its own alone, which nobody else may read.
+            copied = shutil.copy(source, self._data / name)
+            Path(copied).chmod(0o600)
+            if self.owner:
+                shutil.chown(copied, self.owner)
 
     def _command(self) -> list[str]:
         settings = {
@@ -71,6 +79,7 @@ class PostgresNode(Node):
             # Files in the data folder go away with it; segments of a killed server would stay.
             "dynamic_shared_memory_type": "mmap",
         }
+        settings |= {"ssl": "on"} | {name: self._data / name for name in self._pair} if self._pair else {}
         options = [f"-c{name}={value}" for name, value in settings.items()]
         return [str(self._bin / "postgres"), "-D", str(self._data), *options]
 

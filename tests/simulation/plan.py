@@ -12,7 +12,15 @@ from hub.crash_points import LABELS
 INSIDE = ("orders.written", "tables.written")
 """Labels inside a transaction: who stands there may be killed and nobody else goes on."""
 
-ELSEWHERE = ("bulk.released", "maintenance.deleted")
+ELSEWHERE = (
+    "bulk.released",
+    "maintenance.deleted",
+    "intake.claimed",
+    "intake.written",
+    "intake.taken",
+    "subscription.sent",
+    "subscription.saved",
+)
 """Labels that no process of this simulation comes to."""
 
 REACHABLE = tuple(label for label in LABELS if label not in ELSEWHERE)
@@ -52,6 +60,7 @@ class Fault(StrEnum):
     REJECTED = "system rejects an order"
     ODD = "system says something odd"
     SLOW = "system slow"
+    TURN_OVER = "time of a claim over before its last order"
     CANNOT_BE_ASKED = "system cannot be asked"
     LOOK_FAILS = "system fails when asked"
     PAUSED = "operator pauses the system"
@@ -90,6 +99,7 @@ ODDS = {
     Fault.REJECTED: 0.25,
     Fault.ODD: 0.3,
     Fault.SLOW: 0.3,
+    Fault.TURN_OVER: 0.3,
     Fault.CANNOT_BE_ASKED: 0.3,
     Fault.LOOK_FAILS: 0.3,
     Fault.PAUSED: 0.1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from hub.errors import (
     CredentialsRefused,
     DependencyDown,
     OutcomeUnknown,
+    Postponed,
     Rejected,
     SystemFailure,
     Unaskable,
@@ -45,6 +47,7 @@ class SimulatedSystem:
     """The port of `hub.consumers.system`, in memory. Calls of one batch all leave at once."""
 
     name = NAME
+    lists = True
 
     def __init__(self, world: World, landed: Callable[[str, int], None]) -> None:
         self.world = world
@@ -58,12 +61,14 @@ class SimulatedSystem:
         self._until = 0.0
         self._refused: dict[tuple[str, int], bool] = {}
 
-    def apply(self, wanted: Sequence[Wanted]) -> list[Result]:
+    def apply(self, wanted: Sequence[Wanted], until: float = math.inf) -> list[Result]:
         """All calls leave now; each takes effect, or not, at some moment until the answer, or after it."""
         process = self._caller()
         self.on_call(process, wanted)
         seconds = self._seconds()
-        answers = [self._called(each, seconds) for each in wanted]
+        in_time = self._in_time(len(wanted))
+        answers = [self._called(each, seconds) for each in wanted[:in_time]]
+        answers += [self._left_over(each, seconds) for each in wanted[in_time:]]
         self.world.pause(
             f"system.apply {' '.join(f'{each.order.order_no}@{each.order.version}' for each in wanted)}", seconds
         )
@@ -73,7 +78,7 @@ class SimulatedSystem:
         self.world.note(f"system says {' '.join(map(word, results))}")
         return results
 
-    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
+    def look(self, order_numbers: Sequence[str], until: float = math.inf) -> list[Shown | SystemFailure]:
         process = self._caller()
         self.world.pause(f"system.look {' '.join(order_numbers)}", self._seconds())
         answers = [self._seen(order_no) for order_no in order_numbers]
@@ -129,6 +134,17 @@ class SimulatedSystem:
         if fault in (Fault.ANSWER_LOST, Fault.LATE):
             return lambda: OutcomeUnknown("no answer in time")
         return lambda: landed.pop() if landed else Receipt(wanted.order.version, before)
+
+    def _in_time(self, orders: int) -> int:
+        """How many of a batch are called before its time is over."""
+        return self.world.chance.randrange(orders) if self.world.strikes(Fault.TURN_OVER) else orders
+
+    def _left_over(self, wanted: Wanted, seconds: float) -> Callable[[], Result]:
+        """Not called any more, or only to a part, which is then what counts."""
+        begun = self.world.chance.random() < 0.3 and not self._refuses(wanted)
+        if begun:
+            self._landing(wanted, None, seconds)
+        return lambda: Postponed(begun=begun)
 
     def _landing(self, wanted: Wanted, fault: Fault | None, seconds: float) -> list[Receipt]:
         """Let the effect happen while the call lasts, or later; the receipt is there once it has."""
@@ -191,20 +207,20 @@ class SimulatedTables(InterfaceTables):
         self.told: Told = lambda _process, _order_no, _answer: None
         self.on_ping: Callable[[Process, bool], None] = lambda _process, _answers: None
 
-    def apply(self, wanted: Sequence[Wanted]) -> list[Result]:
+    def apply(self, wanted: Sequence[Wanted], until: float = math.inf) -> list[Result]:
         process = self.world.current
         assert process is not None
         self.on_call(process, wanted)
-        results = super().apply(wanted)
+        results = super().apply(wanted, until)
         for each, result in zip(wanted, results, strict=True):
             self.told(process, each.order.order_no, word(result))
         self.world.note(f"tables say {' '.join(map(word, results))}")
         return results
 
-    def look(self, order_numbers: Sequence[str]) -> list[Shown | SystemFailure]:
+    def look(self, order_numbers: Sequence[str], until: float = math.inf) -> list[Shown | SystemFailure]:
         process = self.world.current
         assert process is not None
-        answers = super().look(order_numbers)
+        answers = super().look(order_numbers, until)
         for order_no, answer in zip(order_numbers, answers, strict=True):
             self.told(process, order_no, word(answer))
         return answers

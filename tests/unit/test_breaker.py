@@ -21,11 +21,21 @@ from hub.consumers.breaker import (
     after,
     entered,
     filled,
+    is_charged,
     is_storm,
     undisturbed,
 )
 from hub.consumers.system import Receipt, Result
-from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure, Unaskable, Unreachable
+from hub.errors import (
+    Busy,
+    CredentialsRefused,
+    OutcomeUnknown,
+    Postponed,
+    Rejected,
+    SystemFailure,
+    Unaskable,
+    Unreachable,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = Consumer(
@@ -42,6 +52,7 @@ PAUSED = Breaker(NOON, cause=Cause.PAUSED, reason="the system is being moved")
 SHOWN, NO = Receipt(version=2, found=1), Rejected("no such customer")
 GONE, SILENT, LATER, WHO = Unreachable("refused"), OutcomeUnknown("no answer"), Busy("later"), CredentialsRefused("401")
 MUTE = Unaskable("it cannot say")
+LEFT = Postponed("its turn did not come")
 
 # the breaker, what came back of one batch -> cause and failures in a row after it
 LEARNED = [
@@ -100,6 +111,17 @@ STORMS = [
     ([SILENT] * 499 + [SHOWN], False),
     ([SILENT] * 499 + [NO], False),
     ([SHOWN] * 3, False),
+    ([SILENT] * 2 + [LEFT] * 8, False),
+    ([SILENT] * 3 + [LEFT] * 8, True),
+    ([LEFT] * 8, False),
+]
+# what came back of one batch -> whether somebody would be charged, and nobody's answer shows that the system is there
+CHARGED = [
+    ([SILENT], True),
+    ([SILENT, LEFT], True),
+    ([SystemFailure("odd"), GONE], True),
+    ([SILENT, SHOWN], False),
+    ([GONE, LATER, WHO, MUTE, LEFT], False),
 ]
 
 seconds = st.floats(0, 3600)
@@ -181,10 +203,13 @@ class TestOpen:
         assert learned.until is not None
         assert learned.until >= NOON + timedelta(seconds=0.5)
 
+    @pytest.mark.parametrize("nobody", [MUTE, LEFT], ids=repr)
     @pytest.mark.parametrize("breaker", OPEN, ids=lambda breaker: breaker.cause)
-    def test_a_probe_that_nobody_could_be_asked_about_is_given_to_the_next_order(self, breaker: Breaker) -> None:
+    def test_a_probe_that_nobody_could_be_asked_about_is_given_to_the_next_order(
+        self, breaker: Breaker, nobody: SystemFailure
+    ) -> None:
         probing = entered(breaker, NOON, 1, POLICY, "claim")
-        learned = after(probing, [MUTE], NOON, POLICY)
+        learned = after(probing, [nobody], NOON, POLICY)
         assert learned == breaker
         assert admitted(learned, NOON, 500, POLICY) == 1
 
@@ -276,6 +301,12 @@ class TestStorms:
         self, results: list[Result], storm: bool
     ) -> None:
         assert is_storm(results, POLICY) is storm
+
+    @pytest.mark.parametrize(("results", "charged"), CHARGED)
+    def test_the_system_is_asked_for_a_sign_of_life_before_an_order_is_charged(
+        self, results: list[Result], charged: bool
+    ) -> None:
+        assert is_charged(results) is charged
 
     def test_one_order_alone_is_never_a_storm(self) -> None:
         assert not is_storm([GONE], POLICY.model_copy(update={"breaker_failures": 1}))

@@ -27,6 +27,7 @@ from hub.reconcile.causes import (
     raised,
 )
 from hub.reconcile.compare import Difference, Kind
+from hub.reconcile.rules import SystemRules
 from tests.builders import make_facts
 from tests.reconciling import (
     LATELY,
@@ -49,6 +50,7 @@ MISSING, EXTRA, STALE = (
 )
 DIFFERS, TWICE = make_difference(Kind.DIFFERS, "status"), make_difference(Kind.DUPLICATE)
 UNMAPPED = make_difference(Kind.DIFFERS, "status", unmapped=("status",))
+SET_BACK = make_difference(Kind.STALE, "status", theirs=SystemRules(frozenset({"version"})).canonical(make_facts())[0])
 AHEAD = make_difference(Kind.DIFFERS, "version", theirs=make_facts(version=3))
 
 BEHIND = make_known(wanted_version=1, applied_version=1)
@@ -87,6 +89,7 @@ CAUSES: dict[str, tuple[Difference, dict[str, Any], Cause]] = {
     "brought, and gone": (MISSING, {}, Cause.LOST_DOWNSTREAM),
     "brought, and set back": (STALE, {}, Cause.LOST_DOWNSTREAM),
     "brought, and set back to an unknown word": (replace(STALE, unmapped=("status",)), {}, Cause.LOST_DOWNSTREAM),
+    "brought, and set back where no version is kept": (SET_BACK, {}, Cause.CHANGED_BY_HAND),
     "brought, and an unknown word": (UNMAPPED, {}, Cause.MAPPING),
     "brought, and something else": (DIFFERS, {}, Cause.CHANGED_BY_HAND),
     "unreadable": (MISSING, {"dead_letter": LETTER} | UNHEARD, Cause.DEAD_LETTER),
@@ -125,6 +128,8 @@ CAUSES: dict[str, tuple[Difference, dict[str, Any], Cause]] = {
         Cause.IN_TRANSIT,
     ),
     "received, to be brought": (STALE, {"entry": WAITS}, Cause.IN_TRANSIT),
+    "to be brought to where no version is kept": (SET_BACK, {"entry": WAITS}, Cause.IN_TRANSIT),
+    "an older version received where none is kept": (SET_BACK, {"entry": BEHIND}, Cause.NEVER_RECEIVED),
     "neither brought nor to be brought, an unknown word": (UNMAPPED, {"entry": NOT_BROUGHT}, Cause.MAPPING),
     "never received, and the queue is empty": (MISSING, UNHEARD | {"queued": 0}, Cause.NEVER_RECEIVED),
     "not received, and perhaps in the queue": (MISSING, UNHEARD | {"queued": 3}, Cause.IN_TRANSIT),
@@ -303,6 +308,8 @@ def test_money_never_heals_by_itself(field: str, kind: Kind, known: dict[str, An
         (MISSING, {}, False, True),
         (STALE, {}, False, True),
         (MISSING, UNHEARD, False, True),
+        (SET_BACK, {}, False, False),
+        (SET_BACK, {}, True, True),
         (DIFFERS, {}, False, False),
         (DIFFERS, {}, True, True),
         (MISSING, parked_for("rejected", applied_version=1), True, False),

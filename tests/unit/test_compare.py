@@ -53,6 +53,7 @@ LINES = [
     ),
 ]
 EXACT = SystemRules()
+NO_VERSION = SystemRules(frozenset({"version"}))
 MAPPED = SystemRules(mapped={"status": {"已付款": "paid", "已发货": "shipped"}})
 
 
@@ -157,6 +158,53 @@ def test_a_system_that_keeps_no_version_is_never_stale() -> None:
     rules = SystemRules(not_kept=frozenset({"version"}))
     ours, theirs = make_facts(version=3), make_facts(version=0)
     assert list(compare(iter([ours]), iter([theirs]), rules)) == [None]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "kind"),
+    [
+        ("shipped", "paid", Kind.STALE),
+        ("shipped", "pending_payment", Kind.STALE),
+        ("cancelled", "intercepted", Kind.STALE),
+        ("paid", "intercepted", Kind.STALE),
+        ("refunded", "completed", Kind.STALE),
+        ("paid", "shipped", Kind.DIFFERS),
+        ("shipped", "cancelled", Kind.DIFFERS),
+        ("completed", "refunded", Kind.DIFFERS),
+        ("pending_payment", "paid", Kind.DIFFERS),
+        ("paid", "挂起", Kind.DIFFERS),
+    ],
+)
+def test_without_versions_a_status_that_the_order_may_have_had_before_is_stale(
+    ours: str, theirs: str, kind: Kind
+) -> None:
+    order, shown = make_facts(version=3, status=ours), make_facts(version=9, status=theirs, warehouse="")
+    (difference,) = compare(iter([order]), iter([shown]), NO_VERSION)
+    assert difference is not None
+    assert (difference.kind, [each.field for each in difference.fields]) == (kind, ["status", "warehouse"])
+    assert (difference.theirs and difference.theirs.version) is None
+
+
+def test_without_versions_what_differs_elsewhere_is_not_stale() -> None:
+    (difference,) = compare(iter([make_facts(version=3)]), iter([make_facts(version=1, total=1)]), NO_VERSION)
+    assert difference is not None
+    assert difference.kind is Kind.DIFFERS
+
+
+def test_where_versions_are_kept_a_status_makes_nothing_stale() -> None:
+    ours, theirs = make_facts(version=3, status="shipped"), make_facts(version=3, status="paid")
+    (difference,) = compare(iter([ours]), iter([theirs]), EXACT)
+    assert difference is not None
+    assert difference.kind is Kind.DIFFERS
+
+
+def test_words_that_a_system_cannot_tell_apart_are_no_difference_and_others_are_told_as_they_are() -> None:
+    rules = SystemRules(frozenset({"version"}), {"status": {"待发": "paid"}}, folded={"status": {"picking": "paid"}})
+    picking = make_facts(status="picking")
+    assert list(compare(iter([picking]), iter([make_facts(status="待发")]), rules)) == [None]
+    (difference,) = compare(iter([make_facts(status="shipped")]), iter([make_facts(status="待发")]), rules)
+    assert difference is not None
+    assert (difference.kind, difference.fields) == (Kind.STALE, (("status", "shipped", "paid"),))
 
 
 def test_a_systems_own_words_are_what_the_oms_means_by_them() -> None:

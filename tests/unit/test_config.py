@@ -156,6 +156,37 @@ COMPATIBLE = [
 ]
 
 
+def test_kingdees_interface_names_every_setting_that_it_lacks() -> None:
+    given = {"HUB_SYSTEMS__KINGDEE__INTERFACE": "webapi", "HUB_SYSTEMS__KINGDEE__WEBAPI__URL": "https://erp/k3cloud"}
+    with pytest.raises(WrongConfiguration) as wrong:
+        load(given)
+    for name in ("ACCOUNT", "USER", "APP_ID", "APP_SECRET"):
+        assert f"HUB_SYSTEMS__KINGDEE__WEBAPI__{name}" in str(wrong.value)
+    assert "WEBAPI__URL" not in str(wrong.value)
+
+
+QIMEN = "HUB_SYSTEMS__WMS__QIMEN__"
+
+
+def test_qimen_names_every_setting_that_it_lacks() -> None:
+    given = {"HUB_SYSTEMS__WMS__INTERFACE": "qimen", f"{QIMEN}SECRET": SECRET, f"{QIMEN}SENDER__CITY": " "}
+    with pytest.raises(WrongConfiguration) as wrong:
+        load(given)
+    sender = (f"SENDER__{name}" for name in ("NAME", "MOBILE", "PROVINCE", "CITY", "ADDRESS"))
+    for name in ("URL", "APP_KEY", "CUSTOMER_ID", "OWNER", *sender):
+        assert f"{QIMEN}{name}" in str(wrong.value)
+    assert f"{QIMEN}SECRET" not in str(wrong.value)
+    assert SECRET not in str(wrong.value)
+
+
+@pytest.mark.parametrize("name", ["WAREHOUSES", "SHOPS", "PLATFORMS"])
+@pytest.mark.parametrize("wrong", ["south", "south=", "=WH-S", "south=WH-S,north"])
+def test_names_of_a_warehouse_are_given_in_pairs(name: str, wrong: str) -> None:
+    with pytest.raises(WrongConfiguration, match=f"{QIMEN}{name}: .* is no pair"):
+        load({f"{QIMEN}{name}": wrong})
+    load({f"{QIMEN}{name}": " south = WH-S , north=WH-N,"})
+
+
 def test_nothing_needs_to_be_set() -> None:
     settings = load({})
     assert settings.db_url == "sqlite:///hub-data/hub.db"
@@ -265,6 +296,13 @@ def test_a_file_may_hold_a_value(tmp_path: Path) -> None:
     assert sources(given) == {"db.url": "HUB_DB__URL_FILE"}
 
 
+def test_a_setting_that_is_a_file_of_certificates_is_given_as_it_is_called(tmp_path: Path) -> None:
+    name, pem = "HUB_SYSTEMS__CRM__REST__CA_FILE", tmp_path / "ca.pem"
+    settings = load({name: str(pem)})
+    assert settings.systems.crm.rest.ca_file == pem
+    assert sources({name: str(pem)}) == {"systems.crm.rest.ca_file": name}
+
+
 def test_a_file_that_is_not_there_is_named_with_its_variable(tmp_path: Path) -> None:
     missing = tmp_path / "nothing"
     with pytest.raises(WrongConfiguration, match=r"^HUB_BUS__URL_FILE: cannot read .*nothing: No such file"):
@@ -359,6 +397,42 @@ def test_all_else_of_a_system_is_as_for_every_system() -> None:
     settings = load({"HUB_CONSUMER__POLL_SECONDS": "0.2", "HUB_CONSUMERS__ERP__SETTLE_SECONDS": "0"})
     assert settings.consumer_of("erp") == Consumer(poll_seconds=0.2, settle_seconds=0)
     assert settings.consumer_of("erp") == settings.consumer_of("crm") == settings.consumer
+
+
+OVER_HTTP = {
+    "HUB_SYSTEMS__WMS__INTERFACE": "qimen",
+    "HUB_SYSTEMS__WMS__QIMEN__URL": "https://qimen.example.com/router/qimen/service",
+    **{f"HUB_SYSTEMS__WMS__QIMEN__{name}": "x" for name in ("APP_KEY", "SECRET", "CUSTOMER_ID", "OWNER")},
+    **{f"HUB_SYSTEMS__WMS__QIMEN__SENDER__{name}": "x" for name in ("NAME", "MOBILE", "PROVINCE", "CITY", "ADDRESS")},
+}
+# what is said beside the interface -> workers, orders claimed at once, seconds to settle of the WMS
+SAID = [
+    ({}, (2, 10, 10.0)),
+    ({"HUB_DB__URL": POSTGRES}, (8, 10, 10.0)),
+    ({"HUB_CONSUMER__WORKERS": "3"}, (3, 10, 10.0)),
+    ({"HUB_CONSUMER__WORK_BATCH": "500", "HUB_CONSUMER__SETTLE_SECONDS": "0"}, (2, 500, 0.0)),
+    ({"HUB_CONSUMER__WORKERS": "3", "HUB_CONSUMERS__WMS__WORKERS": "5"}, (5, 10, 10.0)),
+]
+
+
+@pytest.mark.parametrize(("given", "found"), SAID)
+def test_a_system_behind_http_has_its_own_usual_values(given: dict[str, str], found: tuple[int, int, float]) -> None:
+    settings = load(OVER_HTTP | given)
+    for each in (settings, load(environment(settings))):
+        policy = each.consumer_of("wms")
+        assert (policy.workers, policy.work_batch, policy.settle_seconds) == found
+        assert each.consumer_of("erp") == each.consumer
+    assert settings.interface("wms") is settings.systems.wms.qimen
+    assert settings.interface("erp") is None
+
+
+def test_a_lease_is_twice_as_long_as_a_call_over_http() -> None:
+    load(OVER_HTTP | {"HUB_SYSTEMS__WMS__QIMEN__TOTAL_SECONDS": "30"})
+    with pytest.raises(WrongConfiguration) as problem:
+        load(OVER_HTTP | {"HUB_SYSTEMS__WMS__QIMEN__TOTAL_SECONDS": "31"})
+    assert str(problem.value) == (
+        "HUB_CONSUMER__LEASE_SECONDS must be at least twice HUB_SYSTEMS__WMS__QIMEN__TOTAL_SECONDS"
+    )
 
 
 @pytest.mark.parametrize("name", Consumer.model_fields)

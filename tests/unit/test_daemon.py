@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 
 import pytest
+from prometheus_client import REGISTRY
 
-from hub.daemon import Loop, Vitals, run_loops
-from hub.errors import BusLost, BusRefused, DependencyDown, HubError, LeaseLost
+from hub.daemon import Loop, Vitals, beside, run_loops
+from hub.errors import BusLost, BusRefused, DependencyDown, HubError, LeaseLost, WrongConfiguration
 
 Step = Callable[[], bool]
 
@@ -29,6 +30,11 @@ class Script:
         if isinstance(turn, Exception):
             raise turn
         return turn
+
+
+def turned(loop: str) -> float:
+    """How many turns of a loop are shown."""
+    return REGISTRY.get_sample_value("hub_loop_turns_total", {"loop": loop}) or 0
 
 
 def played(*turns: bool | Exception) -> tuple[Loop, Script, list[int]]:
@@ -125,6 +131,22 @@ def test_a_step_with_a_bug_stops_everybody() -> None:
     with contextlib.suppress(ZeroDivisionError):
         Loop("receive", lambda: bool(1 // 0), int).run(stop, Vitals())
     assert stop.is_set()
+
+
+def test_a_loop_beside_that_breaks_is_started_again_ends_nobody_and_does_not_count_as_one_that_turns() -> None:
+    stop, turns, thrice = threading.Event(), [0], threading.Event()
+
+    def step() -> bool:
+        turns[0] += 1
+        if turns[0] == 3:
+            thrice.set()
+        raise WrongConfiguration("no") if turns[0] == 2 else ZeroDivisionError
+
+    before = turned("aside")
+    with beside([Loop("aside", step, lambda _turns: None)], stop, Vitals()):
+        assert thrice.wait(60)
+        assert not stop.is_set()
+    assert (stop.is_set(), turned("aside") - before) == (True, 0)
 
 
 def test_a_loop_that_turns_is_not_stale() -> None:

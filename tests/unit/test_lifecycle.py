@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.errors import BadInput, HubError, Refused, RoleRefused
-from hub.schemas.lifecycle import TRANSITIONS, VERBS, Role, Transition, next_verbs, steps, transition
+from hub.schemas.lifecycle import TRANSITIONS, VERBS, Role, Transition, earlier_than, next_verbs, steps, transition
 from hub.schemas.order import Change, Status
 
 # verb, from, change, to, who
@@ -173,3 +173,20 @@ def test_every_status_can_be_reached() -> None:
 def test_a_verb_that_does_not_exist_is_refused() -> None:
     with pytest.raises(HubError):
         transition("teleport", Status.PAID, Role.ADMIN)
+
+
+EARLIER = {
+    "pending_payment": set(),
+    "paid": {"pending_payment", "picking", "intercepted"},
+    "picking": {"pending_payment", "paid", "intercepted"},
+    "shipped": {"pending_payment", "paid", "picking", "intercepted"},
+    "completed": {"pending_payment", "paid", "picking", "intercepted", "shipped"},
+    "cancelled": {"pending_payment", "paid", "picking", "intercepted", "shipped"},
+    "intercepted": {"pending_payment", "paid", "picking"},
+    "refunded": {"pending_payment", "paid", "picking", "intercepted", "shipped", "completed"},
+}
+
+
+@pytest.mark.parametrize("status", Status)
+def test_an_order_may_have_been_in_every_status_from_which_verbs_lead_here(status: Status) -> None:
+    assert earlier_than(str(status)) == EARLIER[str(status)]

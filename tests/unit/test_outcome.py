@@ -11,7 +11,16 @@ from hub.config import Consumer
 from hub.consumers.ledger import effects_of
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint, judge
 from hub.consumers.system import Receipt
-from hub.errors import Busy, CredentialsRefused, OutcomeUnknown, Rejected, SystemFailure, Unaskable, Unreachable
+from hub.errors import (
+    Busy,
+    CredentialsRefused,
+    OutcomeUnknown,
+    Postponed,
+    Rejected,
+    SystemFailure,
+    Unaskable,
+    Unreachable,
+)
 from tests.builders import make_entry
 
 POLICY = Consumer(attempts=3, give_up_seconds=3600, backoff_seconds=1, backoff_max_seconds=8, settle_seconds=5)
@@ -37,6 +46,8 @@ RETRIED = [
     (SystemFailure(), 2, OLD, True, 2, 0, 1, False),
     (ZeroDivisionError(), 2, OLD, True, 2, 0, 1, False),
     (Unreachable(), 2, OLD, True, 2, 0, 1, False),
+    (Postponed(), 2, OLD, False, 2, 0, 0, False),
+    (Postponed(begun=True), 2, OLD, False, 2, 0, 0, True),
 ]
 # error, attempts charged before, seconds it has been failing -> reason, attempts charged after, what is said
 PARKED = [

@@ -1,6 +1,7 @@
 """The relay's pure half: which rows may go together, and what a row looks like on the bus."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -9,18 +10,36 @@ from cloudevents.core.formats.json import JSONFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.bus.port import Fate, Message
 from hub.oms.outbox import SLOTS, Pending, slot_of
-from hub.producers.relay import message_of, waves
+from hub.producers.messages import fate_of, messages_of
+from hub.producers.relay import waves
 from hub.schemas.envelope import Event
 from hub.schemas.order import Change
-from hub.schemas.registry import decode
+from hub.schemas.registry import EventType, decode
 from tests.builders import make_event, make_order, make_pending
+from tests.majors import THREE, TWO, release
 from tests.unit.strategies import codes, events
 
 EVENT = make_event()
 BODY = make_pending(EVENT).body
 # CRC-32 of these is known: 0xCBF43926 and 0xE8B7BE43.
 SLOT_OF = [("123456789", 6), ("a", 3)]
+TAKEN, NOBODYS, REFUSED, UNKNOWN = Fate.CONFIRMED, Fate.UNROUTABLE, Fate.REFUSED, Fate.UNKNOWN
+# The newest major first.
+FATES = [
+    ([TAKEN], TAKEN),
+    ([NOBODYS], NOBODYS),
+    ([TAKEN, TAKEN], TAKEN),
+    ([TAKEN, NOBODYS], TAKEN),
+    ([NOBODYS, TAKEN], NOBODYS),
+    ([TAKEN, REFUSED], REFUSED),
+    ([REFUSED, TAKEN], REFUSED),
+    ([NOBODYS, REFUSED], REFUSED),
+    ([REFUSED, UNKNOWN], UNKNOWN),
+    ([TAKEN, UNKNOWN], UNKNOWN),
+    ([UNKNOWN, NOBODYS, REFUSED], UNKNOWN),
+]
 
 
 @st.composite
@@ -73,6 +92,11 @@ def test_one_order_alone_goes_one_version_at_a_time() -> None:
     assert waves(rows, 1000) == [[row] for row in rows]
 
 
+def test_a_message_says_in_a_header_that_a_newer_version_follows() -> None:
+    assert message_of(make_pending(EVENT, followed=True)).headers["hub_followed"] == "true"
+    assert "hub_followed" not in message_of(make_pending(EVENT)).headers
+
+
 @given(events())
 def test_a_message_carries_the_body_as_it_was_committed(event: Event) -> None:
     row = make_pending(event)
@@ -114,6 +138,61 @@ def test_every_change_can_be_sent(change: Change) -> None:
 def test_a_row_sent_twice_is_the_same_message() -> None:
     row = make_pending()
     assert message_of(row) == message_of(row)
+
+
+class TestTwoMajors:
+    """A release that publishes two majors side by side."""
+
+    def test_a_row_goes_out_in_both_the_newest_first_under_one_id(self) -> None:
+        row = row_of_two()
+        with release(TWO):
+            newer, older = messages_of(row, "stage.")
+        assert (newer.exchange, older.exchange) == ("stage.oms.events.v2", "stage.oms.events")
+        assert (newer.type, older.type) == ("com.orderhub.order.paid.v2", "com.orderhub.order.paid.v1")
+        assert newer.body == row.body.encode()
+        assert {(each.id, each.routing_key) for each in (newer, older)} == {(row.event_id, "order.paid.jd")}
+
+    def test_the_headers_of_each_mirror_its_own_body(self) -> None:
+        with release(TWO):
+            messages = messages_of(row_of_two())
+        for message in messages:
+            written = json.loads(message.body)
+            names = ("id", "type", "dataschema", "subject", "sequence")
+            assert {name: message.headers[f"cloudEvents_{name}"] for name in names} == {
+                name: written[name] for name in names
+            }
+
+    def test_a_header_of_the_older_one_names_the_newer_major_that_comes_as_well(self) -> None:
+        with release(THREE):
+            messages = messages_of(make_pending(newest(3)))
+        assert [message.headers.get("hub_newer_major") for message in messages] == [None, "3", "2"]
+        assert "hub_newer_major" not in message_of(make_pending()).headers
+
+    def test_a_row_of_the_release_before_goes_out_in_both_and_in_its_own_as_it_was(self) -> None:
+        row = make_pending(newest(2), type="com.orderhub.order.paid.v1")
+        with release(TWO):
+            old = messages_of(row_of_two())[1].body.decode()
+            newer, older = messages_of(replace(row, body=old))
+        assert older.body.decode() == old
+        assert (newer.type, "buyer" in json.loads(newer.body)["data"]["order"]) == ("com.orderhub.order.paid.v2", False)
+
+    @pytest.mark.parametrize(("fates", "fate"), FATES)
+    def test_the_fate_of_a_row_is_the_worst_of_its_messages(self, fates: list[Fate], fate: Fate) -> None:
+        assert fate_of(fates) is fate
+
+
+def row_of_two() -> Pending:
+    return make_pending(newest(2))
+
+
+def newest(major: int) -> Event:
+    kind = EventType(Change.PAID, major)
+    return make_event(type=kind.name, dataschema=kind.schema)
+
+
+def message_of(row: Pending) -> Message:
+    (message,) = messages_of(row)
+    return message
 
 
 @pytest.mark.parametrize(("order_no", "slot"), SLOT_OF)

@@ -12,7 +12,13 @@ from hub.reconcile.report.wording import LOCALES, Locale
 from tests import reports
 from tests.pages import Page
 
-EACH = [reports.make_clean, reports.make_different, reports.make_incomplete, reports.make_nasty]
+EACH = [
+    reports.make_clean,
+    reports.make_partly,
+    reports.make_different,
+    reports.make_incomplete,
+    reports.make_nasty,
+]
 HAN = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -80,6 +86,38 @@ def test_a_verdict_that_calls_itself_clean_is_not_believed_where_a_system_failed
     page = read(clean.model_copy(update={"coverage": [*clean.coverage[:3], failed]}))
     assert "未完成" in page.texts
     assert "全部一致" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("locale", "sentence", "light", "asked", "lacking"),
+    [
+        (
+            "zh",
+            "2026-11-22 账期：比对 184,231 单，比对过的全部一致；WMS 只比对了近期变更的订单。",
+            "比对过的一致",
+            "WMS 不能列出订单，只按单号问了 2026-11-16 02:30 起变更的 4,321 单；更早的和 WMS 多出的没有比对",
+            ["系统可以没有", "待支付、已取消", "已读部分没有差异。"],
+        ),
+        (
+            "en",
+            "2026-11-22: 184,231 orders compared, and those are equal; of WMS only the orders that changed lately.",
+            "Equal as far as compared",
+            (
+                "WMS cannot list its orders and was asked for the 4,321 that changed since 2026-11-16 02:30; "
+                "older ones, and any that only WMS has, were not compared"
+            ),
+            ["Not there, and need not be", "pending payment, cancelled", "No differences in what was read."],
+        ),
+    ],
+)
+def test_where_a_system_was_only_asked_for_some_orders_nothing_says_that_all_is_equal(
+    locale: Locale, sentence: str, light: str, asked: str, lacking: list[str]
+) -> None:
+    page = read(reports.make_partly(), locale)
+    assert {sentence, light, asked, *lacking} <= set(page.texts)
+    assert "OMS 与各系统全部一致" not in page.text
+    assert "All equal" not in page.text
+    assert "every system shows" not in page.text
 
 
 def test_what_to_do_is_told_with_command_owner_and_deadline() -> None:

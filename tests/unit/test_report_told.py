@@ -108,6 +108,12 @@ def test_an_incomplete_night_is_titled_so_and_is_urgent() -> None:
     assert card(reports.make_incomplete(), "en", None).title.startswith("Incomplete")
 
 
+def test_a_card_says_where_a_system_was_only_asked_for_some_orders() -> None:
+    told = card(reports.make_partly(), "zh", None)
+    assert (told.title, told.urgent) == ("比对过的一致 · 对账日报 2026-11-22", False)
+    assert told.lines[1].startswith("WMS 不能列出订单，只按单号问了 2026-11-16 02:30 起变更的 4,321 单")
+
+
 def test_nobody_is_called_where_nothing_is_to_do_today() -> None:
     assert not card(reports.make_clean(), "zh", URL).urgent
     mild = reports.make_finding(Cause.MAPPING, severity=Severity.MEDIUM)
@@ -132,7 +138,7 @@ def test_a_month_is_a_sound_page_that_needs_nothing_else(locale: Locale) -> None
 
 def test_a_month_says_what_is_open_and_which_days_had_no_run() -> None:
     page = Page(month.render_html(months.make_month(), "zh"))
-    assert "2026-11 对账 28 天，其中 8 天全部一致，2 天未完成；月末未了结 14 项，涉及 ¥18,186.91。" in page.texts
+    assert "2026-11 对账 28 天，其中 8 天没有差异，2 天未完成；月末未了结 14 项，涉及 ¥18,186.91。" in page.texts
     assert page.texts.count("– 未对账") == 2
     assert page.texts.count("未完成") == 2
     assert {"26.2 小时", "—", "会议结论", "淘宝"} <= set(page.texts)

@@ -1,13 +1,16 @@
 """Field rules: what a file may say, what it means, and how it is refused."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from hub.config import SYSTEMS
 from hub.errors import WrongConfiguration
-from hub.reconcile.rules import DEFAULT, FIELDS, SystemRules, load
+from hub.interfaces.systems import Systems
+from hub.reconcile.rules import FIELDS, SystemRules
+from hub.reconcile.rules_file import DEFAULT, load
 from hub.schemas.order import Status
 from tests.builders import make_facts, make_line_facts
 
@@ -46,6 +49,37 @@ REFUSED = {
         'version = "1"\n[crm]\nnot_kept = ["shop"]\n[crm.mapped.shop]\na = "b"',
         "[crm]: shop is mapped and not kept; leave one of the two out",
     ),
+    "an interface of another system": ('version = "1"\n[crm.qimen]', "[crm] qimen: is not known; one of not_kept"),
+    "an unknown key of an interface": (
+        'version = "1"\n[wms.qimen]\nkept = []',
+        "[wms.qimen] kept: is not known; one of not_kept, mapped, tolerance_fen, may_lack, folded, may_show",
+    ),
+    "an interface that is no table": ('version = "1"\n[crm]\nrest = 1', "[crm.rest]: must be a table"),
+    "an unknown field of an interface": (
+        'version = "1"\n[erp.grasp]\nnot_kept = ["price"]',
+        "[erp.grasp] not_kept.0: must be 'version', 'status'",
+    ),
+    "a status that no order has": (
+        'version = "1"\n[wms.qimen]\nmay_lack = ["unpaid"]',
+        "[wms.qimen] may_lack.0: must be 'pending_payment', 'paid'",
+    ),
+    "no status to fold": (
+        'version = "1"\n[wms.qimen.folded.status]\n"完成" = "shipped"',
+        "[wms.qimen]: folded.status: '完成' is no status",
+    ),
+    "no status to fold to": (
+        'version = "1"\n[wms.qimen.folded.status]\ncompleted = "done"',
+        "[wms.qimen]: folded.status: 'done' is no status",
+    ),
+    "a folded amount": ('version = "1"\n[wms.folded.total]\n"1" = "2"', "[wms] folded.total: must be 'status'"),
+    "folded and not kept": (
+        'version = "1"\n[wms.qimen]\nnot_kept = ["status"]\n[wms.qimen.folded.status]\npicking = "paid"',
+        "[wms.qimen]: status is folded and not kept; leave one of the two out",
+    ),
+    "folded twice": (
+        'version = "1"\n[wms.folded.status]\ncompleted = "shipped"\nshipped = "paid"',
+        "[wms]: folded.status: 'shipped' stands on both sides; fold each word to the last one",
+    ),
     "no TOML": ("version", "is no TOML in UTF-8"),
 }
 
@@ -78,6 +112,73 @@ def test_the_example_in_the_file_that_comes_with_the_hub_is_one_that_works(tmp_p
     assert rules.not_kept
     assert rules.mapped
     assert rules.tolerance_fen
+    assert rules.may_lack
+    assert rules.folded
+
+
+EVERY_INTERFACE = [
+    (name, interface)
+    for name, field in Systems.model_fields.items()
+    for interface in get_args(field.annotation.model_fields["interface"].annotation)
+]
+
+
+@pytest.mark.parametrize(("system", "interface"), EVERY_INTERFACE)
+def test_the_rules_that_come_with_the_hub_know_every_interface(system: str, interface: str) -> None:
+    found = load(interfaces={system: interface}).of(system)
+    assert found == SystemRules() or interface != "tables"
+    assert {"order_no", "status"} <= set(found.head)
+    assert {"sku", "quantity"} <= set(found.line)
+
+
+def test_each_interface_has_a_section_of_its_own(tmp_path: Path) -> None:
+    qimen = '[wms.qimen]\nnot_kept = ["vip"]\nmay_lack = ["cancelled"]\n[wms.qimen.folded.status]\npicking = "paid"'
+    file = written(tmp_path, f"{FILE}\n{qimen}\n[crm.rest]")
+    assert load(file).of("wms") == load(file, {"wms": "tables"}).of("wms") == load(file, {"crm": "rest"}).of("wms")
+    assert load(file).of("wms").tolerance_fen == 1
+    assert load(file, {"wms": "qimen"}).of("wms") == SystemRules(
+        frozenset({"vip"}), {}, 0, frozenset({"cancelled"}), {"status": {"picking": "paid"}}
+    )
+    assert load(file, {"crm": "rest"}).of("crm") == SystemRules()
+
+
+def test_a_file_that_is_silent_on_a_real_interface_in_force_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, FILE)
+    with pytest.raises(WrongConfiguration) as refusal:
+        load(file, {"wms": "qimen"})
+    said = f"{file}: [wms.qimen]: is missing, and HUB_SYSTEMS__WMS__INTERFACE is qimen; say what it keeps"
+    assert str(refusal.value).startswith(said)
+
+
+def test_words_that_a_system_cannot_tell_apart_are_the_same_on_both_sides() -> None:
+    rules = SystemRules(folded={"status": {"picking": "paid"}, "warehouse": {"WH-2": "WH-1"}})
+    for ours, theirs in (("picking", "paid"), ("paid", "picking"), ("picking", "picking")):
+        assert rules.apart(make_facts(status=ours), make_facts(status=theirs)) == ()
+    assert rules.apart(make_facts(warehouse="WH-2"), make_facts(warehouse="WH-1")) == ()
+    found = rules.apart(make_facts(status="picking", warehouse=None), make_facts(status="shipped", warehouse="WH-2"))
+    assert found == (("status", "picking", "shipped"), ("warehouse", None, "WH-2"))
+
+
+def test_digests_count_a_word_as_both_sides_are_compared_by_it() -> None:
+    folded = {"status": {"picking": "paid", "completed": "shipped"}}
+    rules = SystemRules(mapped={"status": {"拣货": "picking", "发货": "shipped"}, "shop": {"一": "1"}}, folded=folded)
+    assert rules.meanings == {
+        "status": {"picking": "paid", "completed": "shipped", "拣货": "paid", "发货": "shipped"},
+        "shop": {"一": "1"},
+    }
+
+
+@pytest.mark.parametrize(("status", "may"), [("cancelled", True), ("pending_payment", True), ("paid", False)])
+def test_an_order_may_be_missing_by_its_status(status: str, may: bool) -> None:
+    rules = SystemRules(may_lack=frozenset({"cancelled", "pending_payment"}))
+    assert rules.may_be_missing(make_facts(status=status)) is may
+    assert not SystemRules().may_be_missing(make_facts(status=status))
+
+
+def test_a_version_where_none_is_kept_is_no_version() -> None:
+    rules = SystemRules(frozenset({"version"}))
+    assert rules.canonical(make_facts(version=17)) == (replace(make_facts(), version=None), ())
+    assert SystemRules().canonical(make_facts(version=17))[0].version == 17
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -8,10 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.bus.topology import ALL_ORDERS, DELIVERY_LIMIT, Queue, matches, queue_arguments, queue_name, render, topology
+from hub.bus.topology import (
+    ALL_ORDERS,
+    DELIVERY_LIMIT,
+    Queue,
+    exchange_name,
+    matches,
+    newest_exchange,
+    queue_arguments,
+    queue_name,
+    render,
+    topology,
+)
 from hub.config import SYSTEMS
 from hub.schemas.envelope import routing_key
 from hub.schemas.order import Change
+from tests.majors import TWO, release, two
 
 TAKEN = [
     ("order.#", "order"),
@@ -57,7 +69,7 @@ UNUSUAL = [
     ("order.#.#", "order"),
     ("a#b", "a#b"),
 ]
-PLAN = topology(SYSTEMS)
+PLAN, BOTH = topology(SYSTEMS), topology(SYSTEMS, majors=(1, 2))
 
 words = st.sampled_from(["order", "paid", "jd", "a+b", "c[0]", "x_y", "z-1"])
 keys = st.lists(words, min_size=1, max_size=5)
@@ -136,7 +148,7 @@ def test_a_right_ends_where_the_name_ends() -> None:
 def test_the_relay_may_write_the_exchange_and_nothing_else() -> None:
     definitions = rendered()
     rights = rights_of(definitions, "relay")
-    assert allowed(rights["write"], definitions) == ["oms.events"]
+    assert allowed(rights["write"], definitions) == ["oms.canary", "oms.events"]
     assert allowed(rights["read"], definitions) == allowed(rights["configure"], definitions) == []
 
 
@@ -147,6 +159,54 @@ def test_the_relay_may_publish_every_change_and_no_other_topic() -> None:
     assert not re.search(right["write"], "orders.paid.jd")
 
 
+class TestTwoMajors:
+    """Each has an exchange of its own, so that whoever reads the older one need not be bound again."""
+
+    def test_the_first_keeps_its_name(self) -> None:
+        assert [exchange_name("x.", major) for major in (1, 2, 3)] == [
+            "x.oms.events",
+            "x.oms.events.v2",
+            "x.oms.events.v3",
+        ]
+        assert (BOTH.exchange, BOTH.published) == ("oms.events", ("oms.events", "oms.events.v2"))
+
+    def test_every_system_hears_of_both(self) -> None:
+        bound = {(each["source"], each["destination"], each["routing_key"]) for each in of_both()["bindings"]}
+        assert bound >= {(name, f"q.{system}", ALL_ORDERS) for name in BOTH.published for system in SYSTEMS}
+
+    def test_the_relay_may_publish_orders_in_both_and_nothing_else(self) -> None:
+        definitions = of_both()
+        assert allowed(rights_of(definitions, "relay")["write"], definitions) == [
+            "oms.canary",
+            "oms.events",
+            "oms.events.v2",
+        ]
+        topics = [(each["exchange"], each["write"]) for each in definitions["topic_permissions"]]
+        assert topics == [("oms.events", r"^order\."), ("oms.events.v2", r"^order\.")]
+
+    @pytest.mark.parametrize("majors", [(1,), (1, 2), (2, 3)])
+    def test_the_right_of_the_relay_stays_the_same_whichever_majors_there_are(self, majors: tuple[int, ...]) -> None:
+        right = rights_of(json.loads(render(topology(SYSTEMS, "a.b.", majors))), "relay")["write"]
+        assert right == r"^(a\.b\.oms\.events(\.v[0-9]+)?|a\.b\.oms\.canary)$"
+        lookalikes = [
+            "a.b.oms.events.dead",
+            "a.b.oms.events.v",
+            "axb.oms.events",
+            "a.b.oms.events.v2.x",
+            "a.b.oms.eventsxv2",
+            "a.b.oms.canaryx",
+        ]
+        assert [name for name in lookalikes if re.search(right, name)] == []
+
+    def test_the_majors_are_those_that_the_catalogue_publishes(self) -> None:
+        with release(TWO):
+            assert topology(SYSTEMS) == BOTH
+            assert newest_exchange("x.") == "x.oms.events.v2"
+        with release(two(published_from=2)):
+            assert topology(SYSTEMS).published == ("oms.events.v2",)
+        assert topology(SYSTEMS).published == ("oms.events",)
+
+
 def test_the_monitor_touches_nothing() -> None:
     definitions = rendered()
     rights = rights_of(definitions, "monitor")
@@ -155,7 +215,7 @@ def test_the_monitor_touches_nothing() -> None:
 
 def test_no_user_comes_with_a_password_and_none_administers() -> None:
     users = rendered()["users"]
-    assert {user["name"] for user in users} == {"relay", "monitor", "deployer", *SYSTEMS}
+    assert {user["name"] for user in users} == {"relay", "replay", "watcher", "monitor", "deployer", *SYSTEMS}
     assert {user["password_hash"] for user in users} == {""}
     assert all("administrator" not in user["tags"] for user in users)
 
@@ -164,9 +224,24 @@ def test_every_binding_leads_from_a_declared_exchange_to_a_declared_queue() -> N
     definitions = rendered("stage.")
     exchanges = {exchange["name"]: exchange["type"] for exchange in definitions["exchanges"]}
     queues = {queue["name"] for queue in definitions["queues"]}
-    assert exchanges == {"stage.oms.events": "topic", "stage.oms.dead": "direct"}
-    assert {binding["source"] for binding in definitions["bindings"]} == exchanges.keys()
+    assert exchanges == {
+        "stage.oms.events": "topic",
+        "stage.oms.dead": "direct",
+        "stage.oms.replay": "direct",
+        "stage.oms.dropped": "fanout",
+        "stage.oms.canary": "direct",
+    }
+    # Subscribers' queues are bound to this one, each when it is made.
+    assert {binding["source"] for binding in definitions["bindings"]} == exchanges.keys() - {"stage.oms.replay"}
     assert {binding["destination"] for binding in definitions["bindings"]} == queues
+
+
+def test_every_system_gets_the_canary_by_an_exchange_that_no_pattern_of_a_subscriber_is_bound_to() -> None:
+    bound = [each for each in rendered()["bindings"] if each["source"] == "oms.canary"]
+    assert {(each["destination"], each["routing_key"]) for each in bound} == {
+        (f"q.{name}", "canary") for name in SYSTEMS
+    }
+    assert "oms.canary" not in PLAN.published
 
 
 def test_what_is_delivered_too_often_has_a_queue_to_go_to() -> None:
@@ -188,6 +263,18 @@ def test_a_queue_is_replicated_bounded_in_deliveries_and_loses_no_dead_letter() 
     assert (arguments["x-dead-letter-strategy"], arguments["x-overflow"]) == ("at-least-once", "reject-publish")
 
 
+@pytest.mark.parametrize("prefix", ["", "stage-1."])
+def test_the_policy_bounds_the_dead_letter_queues_and_no_others(prefix: str) -> None:
+    definitions = rendered(prefix)
+    (policy,) = definitions["policies"]
+    names = [each["name"] for each in definitions["queues"]]
+    taken_by = [name for name in names if re.search(policy["pattern"], name)]
+    assert taken_by == [f"{queue_name(name, prefix)}.dead" for name in SYSTEMS]
+    assert policy["definition"]["overflow"] == "reject-publish"
+    # Of a limit the smaller one of argument and policy holds: theirs is what keeps dead letters.
+    assert "delivery-limit" not in policy["definition"]
+
+
 def test_everything_is_durable_and_in_the_virtual_host_that_was_asked_for() -> None:
     definitions = json.loads(render(PLAN, vhost="shop"))
     assert definitions["vhosts"] == [{"name": "shop"}]
@@ -198,6 +285,11 @@ def test_everything_is_durable_and_in_the_virtual_host_that_was_asked_for() -> N
 
 def rendered(prefix: str = "") -> dict[str, Any]:
     definitions: dict[str, Any] = json.loads(render(topology(SYSTEMS, prefix)))
+    return definitions
+
+
+def of_both() -> dict[str, Any]:
+    definitions: dict[str, Any] = json.loads(render(BOTH))
     return definitions
 
 

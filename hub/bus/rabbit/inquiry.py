@@ -1,4 +1,4 @@
-"""Asking whether queues are there, beside what is published."""
+"""Asking whether queues are there and how full they are, beside what is published."""
 
 from __future__ import annotations
 
@@ -17,25 +17,37 @@ class Inquiry:
         self._link = link
         self._patience = patience
         self._channel: Any = None
-        self._answers: SimpleQueue[BusLost | BusRefused | None] = SimpleQueue()
+        self._answers: SimpleQueue[int | BusLost | BusRefused] = SimpleQueue()
 
     def check(self, queues: Sequence[str]) -> None:
         """One round trip for all of them. BusMissing names the first that is not there."""
+        self._asked(queues)
+
+    def depth(self, queue: str) -> int:
+        """Messages ready in a queue. BusMissing where it is not there."""
+        return self._asked([queue])
+
+    def give_up(self) -> None:
+        """The connection is gone: nobody answers any more."""
+        self._answers.put(self._link.failure or BusLost())
+
+    def _asked(self, queues: Sequence[str]) -> int:
+        """Messages ready in the last of them."""
         self._answers = SimpleQueue()
         if self._link.failure is not None:
             raise self._link.failure
         self._link.call(lambda: self._ask(queues))
+        answer = self._answer()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _answer(self) -> int | BusLost | BusRefused:
         try:
-            failure = self._answers.get(timeout=self._patience)
+            return self._answers.get(timeout=self._patience)
         except Empty:
             self._link.close()
-            failure = BusLost(f"broker did not say within {self._patience:g} s which queues are there")
-        if failure is not None:
-            raise failure
-
-    def give_up(self) -> None:
-        """The connection is gone: nobody answers any more."""
-        self._answers.put(self._link.failure)
+            return BusLost(f"broker did not say within {self._patience:g} s which queues are there")
 
     def _ask(self, queues: Sequence[str]) -> None:
         connection = self._link.channel.connection
@@ -49,4 +61,7 @@ class Inquiry:
         # A channel is answered in the order of what was asked, so the last answer stands for all before it.
         for queue in queues[:-1]:
             self._channel.queue_declare(queue, passive=True)
-        self._channel.queue_declare(queues[-1], passive=True, callback=lambda _frame: self._answers.put(None))
+        self._channel.queue_declare(queues[-1], passive=True, callback=self._counted)
+
+    def _counted(self, frame: Any) -> None:
+        self._answers.put(int(frame.method.message_count))

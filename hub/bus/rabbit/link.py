@@ -10,19 +10,20 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pika
 from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
-from hub import groups
+from hub import groups, tls
+from hub.bus.rabbit.address import address_of
 from hub.errors import BusLost, BusMissing, BusRefused
 
 _REFUSALS = (ProbableAuthenticationError, ProbableAccessDeniedError)
 NOT_FOUND = 404
-_REFUSAL_CODES = (403, 406, 530)
+ACCESS_REFUSED = 403
+_REFUSAL_CODES = (ACCESS_REFUSED, 406, 530)
 
 Nodes = Sequence[pika.ConnectionParameters]
 
@@ -117,26 +118,30 @@ class Link:
 
 def nodes_of(url: str, settings: groups.Bus, role: str) -> Nodes:
     """Where to connect, for each host that the URL names; connections show as `hub-<role>-<host>-<pid>`."""
-    parts = urlsplit(url)
-    credentials = pika.PlainCredentials(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
-    secure = parts.scheme == "amqps"
+    given = address_of(url)
     options = {
-        "virtual_host": unquote(parts.path[1:]) or "/",
-        "credentials": credentials,
+        "virtual_host": given.vhost,
+        "credentials": pika.PlainCredentials(given.user or "guest", given.password or "guest"),
         "heartbeat": settings.heartbeat_seconds,
         "blocked_connection_timeout": settings.blocked_seconds,
         "socket_timeout": settings.connect_seconds,
         "stack_timeout": settings.connect_seconds,
         "client_properties": {"connection_name": f"hub-{role}-{socket.gethostname()}-{os.getpid()}"},
     }
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    return [_node(host, 5671 if secure else 5672, secure, options) for host in hosts]
+    context = tls.calling(tls_files(settings)) if given.tls else None
+    return [_node(host, port, context, settings.tls_name, options) for host, port in given.hosts]
 
 
-def _node(address: str, port: int, secure: bool, options: dict[str, Any]) -> pika.ConnectionParameters:
-    host, _, given = address.partition(":")
-    tls = pika.SSLOptions(ssl.create_default_context(), host) if secure else None
-    return pika.ConnectionParameters(host=host, port=int(given or port), ssl_options=tls, **options)
+def tls_files(settings: groups.Bus) -> tls.Files:
+    """What is trusted and shown to the broker, over AMQP and over HTTP."""
+    return tls.Files("HUB_BUS__TLS_", settings.tls_ca, settings.tls_cert, settings.tls_key)
+
+
+def _node(
+    host: str, port: int, context: ssl.SSLContext | None, name: str | None, options: dict[str, Any]
+) -> pika.ConnectionParameters:
+    secure = pika.SSLOptions(context, name or host) if context is not None else None
+    return pika.ConnectionParameters(host=host, port=port, ssl_options=secure, **options)
 
 
 @contextmanager
@@ -151,6 +156,8 @@ def translated() -> Iterator[None]:
 def failure_of(error: BaseException) -> BusLost | BusRefused:
     """What an error of the driver means: BusMissing, BusRefused or BusLost, in the broker's own words."""
     causes = list(_causes(error))
+    if refused := next(filter(None, map(tls.refusal, causes)), None):
+        return BusRefused(f"broker: {refused} (HUB_BUS__URL, HUB_BUS__TLS_CA)")
     last = causes[-1]
     words = getattr(last, "reply_text", "") or str(last) or type(last).__name__
     if any(getattr(cause, "reply_code", 0) == NOT_FOUND for cause in causes):

@@ -23,7 +23,7 @@ class RabbitPublisher:
     def __init__(self, nodes: Nodes, exchange: str, settings: groups.Bus) -> None:
         self._exchange = exchange
         self._patience = settings.confirm_seconds
-        self._batch = _Batch([], 1)
+        self._batch = _Batch([], 1, exchange)
         self._next_tag = 1
         self._link = Link(nodes, settings)
         self._inquiry = Inquiry(self._link, settings.confirm_seconds)
@@ -38,7 +38,7 @@ class RabbitPublisher:
             raise self._link.failure
         if not messages:
             return []
-        batch = self._batch = _Batch(messages, self._next_tag)
+        batch = self._batch = _Batch(messages, self._next_tag, self._exchange)
         self._next_tag += len(messages)
         self._link.call(lambda: self._send(batch, 0))
         if not batch.done.wait(self._patience) or self._link.failure is not None:
@@ -49,6 +49,10 @@ class RabbitPublisher:
         """BusMissing unless these queues are there, with the first that is not; the connection stays as it is."""
         if queues:
             self._inquiry.check(queues)
+
+    def depth(self, queue: str) -> int:
+        """Messages ready in a queue; BusMissing where it is not there; the connection stays as it is."""
+        return self._inquiry.depth(queue)
 
     def close(self) -> None:
         """Disconnect."""
@@ -67,14 +71,13 @@ class RabbitPublisher:
         if not channel.is_open:
             return
         for message in batch.messages[start : start + CHUNK]:
-            channel.basic_publish(
-                self._exchange, message.routing_key, message.body, _properties(message), mandatory=True
-            )
+            exchange, properties = message.exchange or self._exchange, _properties(message)
+            channel.basic_publish(exchange, message.routing_key, message.body, properties, mandatory=True)
         if start + CHUNK < len(batch.messages):
             self._link.call(lambda: self._send(batch, start + CHUNK))
 
-    def _returned(self, _channel: Any, _method: Any, properties: Any, _body: bytes) -> None:
-        self._batch.returned.add(properties.message_id)
+    def _returned(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
+        self._batch.returned.add((method.exchange, properties.message_id))
 
     def _settled(self, frame: Any) -> None:
         method = frame.method
@@ -85,9 +88,10 @@ class RabbitPublisher:
 class _Batch:
     """What is known of the fates of a batch. Confirms may come in any order; tags of a batch follow one another."""
 
-    def __init__(self, messages: Sequence[Message], first_tag: int) -> None:
+    def __init__(self, messages: Sequence[Message], first_tag: int, exchange: str) -> None:
         self.messages = messages
-        self.returned: set[str] = set()
+        self.returned: set[tuple[str, str]] = set()
+        self._exchange = exchange
         self.done = threading.Event()
         self._first_tag = first_tag
         self._settled_below = 0
@@ -112,7 +116,9 @@ class _Batch:
         return [self._fate(message, fate) for message, fate in zip(self.messages, self._fates, strict=True)]
 
     def _fate(self, message: Message, fate: Fate) -> Fate:
-        return Fate.UNROUTABLE if fate is Fate.CONFIRMED and message.id in self.returned else fate
+        # One event has one id in every major, and goes to the exchange of each.
+        is_returned = (message.exchange or self._exchange, message.id) in self.returned
+        return Fate.UNROUTABLE if fate is Fate.CONFIRMED and is_returned else fate
 
 
 def _properties(message: Message) -> pika.BasicProperties:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from sqlalchemy import Engine
@@ -16,12 +16,14 @@ from sqlalchemy import Engine
 from hub import __version__, config, metrics
 from hub.daemon import Vitals
 from hub.database import reading
-from hub.errors import NotFound
-from hub.oms import orders, tokens
+from hub.errors import NotFound, RoleRefused
+from hub.oms import orders
 from hub.oms.tokens import Caller
-from hub.probes import livez, readyz
+from hub.probes import View, livez, readyz
 from hub.producers import ingest
-from hub.producers.api import problems
+from hub.producers.api import alerts, problems, qimen
+from hub.producers.api.called_back import recorded
+from hub.producers.api.callers import Db, Who
 from hub.producers.api.deadline import Deadline
 from hub.producers.api.limits import BodyLimit, StrictRoute
 from hub.schemas.lifecycle import VERBS, Role, next_verbs
@@ -46,7 +48,6 @@ _CREATED: dict[int | str, dict[str, Any]] = {
 }
 _CHANGED: dict[int | str, dict[str, Any]] = {200: {"description": "The order after the change", "headers": _REPLAYED}}
 
-_bearer = HTTPBearer(auto_error=False, description="A token made by `hub token add`")
 _router = APIRouter(prefix="/v1/orders", tags=["orders"], route_class=StrictRoute, responses=problems.RESPONSES)
 
 
@@ -77,8 +78,8 @@ class OrderView(BaseModel):
     next: list[str]
 
 
-def build(engine: Engine, settings: config.Settings, vitals: Vitals) -> FastAPI:
-    """The application."""
+def build(engine: Engine, settings: config.Settings, vitals: Vitals, take_alerts: alerts.Take | None = None) -> FastAPI:
+    """The application; it takes alerts where it is told what to do with them."""
     app = FastAPI(
         title="Order integration hub",
         version=__version__,
@@ -88,33 +89,18 @@ def build(engine: Engine, settings: config.Settings, vitals: Vitals) -> FastAPI:
     )
     app.state.engine = engine
     app.add_middleware(Deadline, seconds=settings.api.answer_seconds)
-    app.add_middleware(BodyLimit, most=settings.api.max_body_bytes)
+    app.add_middleware(
+        BodyLimit, most=settings.api.max_body_bytes, elsewhere={alerts.PATH: settings.api.max_alerts_bytes}
+    )
     app.include_router(_router)
+    if take_alerts is not None:
+        app.include_router(alerts.router(take_alerts))
+    if settings.systems.wms.interface == "qimen":
+        app.include_router(qimen.router(settings.systems.wms.qimen, settings.api.max_body_bytes, recorded(engine)))
     problems.install(app)
     _add_probes(app, vitals)
     _count_requests(app)
     return app
-
-
-def _engine(request: Request) -> Engine:
-    engine: Engine = request.app.state.engine
-    return engine
-
-
-def _caller(
-    engine: Annotated[Engine, Depends(_engine)],
-    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Caller:
-    if given is not None:
-        with reading(engine) as connection:
-            caller = tokens.caller(connection, given.credentials)
-        if caller is not None:
-            return caller
-    raise HTTPException(401, "send a valid token as Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
-
-
-Db = Annotated[Engine, Depends(_engine)]
-Who = Annotated[Caller, Depends(_caller)]
 
 
 @_router.post("", status_code=201, response_model=Order, response_model_exclude_none=True, responses=_CREATED)
@@ -141,6 +127,8 @@ def change(  # noqa: PLR0913 - each is a part of the request
 @_router.get("/{order_no}", response_model_exclude_none=True)
 def read(order_no: Code, engine: Db, who: Who) -> OrderView:
     """An order with its history. Who need not know the receiver sees a mask."""
+    if who.role == Role.MONITOR:
+        raise RoleRefused(f"role {who.role} may not read an order; every other role may")
     with reading(engine) as connection:
         order = orders.load(connection, order_no)
         if not who.may_touch(order.channel):
@@ -169,8 +157,11 @@ def _add_probes(app: FastAPI, vitals: Vitals) -> None:
     async def alive() -> JSONResponse:
         return respond(*livez(vitals))
 
+    view = View("hub-api")
+
+    # It asks the database, and so has a thread that no request can hold.
     async def exposition() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(await asyncio.to_thread(generate_latest, view), media_type=CONTENT_TYPE_LATEST)
 
     app.add_api_route("/livez", alive, include_in_schema=False)
     app.add_api_route("/healthz", alive, include_in_schema=False)
@@ -181,7 +172,19 @@ def _add_probes(app: FastAPI, vitals: Vitals) -> None:
 def _count_requests(app: FastAPI) -> None:
     @app.middleware("http")
     async def count(request: Request, proceed: Any) -> Response:
-        response: Response = await proceed(request)
-        route = getattr(request.scope.get("route"), "path", "unknown")
-        metrics.requests.labels(route, str(response.status_code)).inc()
+        try:
+            response: Response = await proceed(request)
+        except Exception:
+            # What no handler knows becomes a 500 outside of here.
+            _counted(request, 500)
+            raise
+        _counted(request, response.status_code)
         return response
+
+
+def _counted(request: Request, status: int) -> None:
+    route = getattr(request.scope.get("route"), "path", "unknown")
+    metrics.requests.labels(route, str(status)).inc()
+    # Who has no token is nobody of whom it is known that they had an alert to send.
+    if request.url.path == alerts.PATH and status not in (401, 405):
+        metrics.alerts_received.labels("taken" if status < 300 else "refused").inc()

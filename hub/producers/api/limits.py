@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import HTTPException, Request, Response
@@ -16,11 +16,12 @@ from hub.schemas.json_text import refuse_ambiguous
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 as soon as a body is, or says that it is, over the limit."""
+    """ASGI middleware that answers 413 as soon as a body is, or says that it is, over the limit of its path."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: int, elsewhere: Mapping[str, int]) -> None:
         self._app = app
         self._most = most
+        self._elsewhere = elsewhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body first, within the limit, then let the application have it."""
@@ -28,25 +29,14 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._body(scope, receive)
+            most = self._elsewhere.get(scope["path"], self._most)
+            body = await _body(scope, receive, most)
         except ClientDisconnect:
             return
         if body is None:
-            await problem(413, f"body is over the limit of {self._most} bytes")(scope, receive, send)
+            await problem(413, f"body is over the limit of {most} bytes")(scope, receive, send)
             return
         await self._app(scope, _replayed(body, receive), send)
-
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        if _announced(scope) > self._most:
-            return None
-        body, more = b"", True
-        while more and len(body) <= self._most:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        return body if len(body) <= self._most else None
 
 
 class StrictRequest(Request):
@@ -73,6 +63,19 @@ class StrictRoute(APIRoute):
             return await handler(StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+async def _body(scope: Scope, receive: Receive, most: int) -> bytes | None:
+    if _announced(scope) > most:
+        return None
+    body, more = b"", True
+    while more and len(body) <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body if len(body) <= most else None
 
 
 def _announced(scope: Scope) -> int:

@@ -92,10 +92,15 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None, **m
 
 def failed(error: Exception) -> JSONResponse:
     """The problem document of an error; one that is not the caller's is logged."""
-    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    status = status_of(type(error))
     if status >= 500:
         _log.error("api.failed", error=error, status=status)
     return problem(status, str(error), {"Retry-After": str(wait)} if (wait := _wait(error)) else None)
+
+
+def status_of(kind: type[Exception]) -> int:
+    """What the interface answers to an error of this kind."""
+    return next((status for known, status in _STATUS if issubclass(kind, known)), 500)
 
 
 def install(app: FastAPI) -> None:

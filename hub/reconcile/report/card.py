@@ -20,7 +20,8 @@ def card(report: Report, locale: Locale, url: str | None) -> Card:
     voice = Voice(locale, report.run.tz)
     state, todo = verdict.light(report), verdict.todo(report)
     title = voice.say("card.title", light=voice.name("light", state), day=report.run.day)
-    lines = [f"**{verdict.sentence(voice, report)}**", *_figures(voice, report), *_first(voice, todo)]
+    told = [f"**{verdict.sentence(voice, report)}**", *verdict.not_compared(voice, report)]
+    lines = [*told, *_figures(voice, report), *_first(voice, todo)]
     link = (voice.say("card.link"), url) if url else None
     urgent = state == "incomplete" or any(finding.severity is Severity.HIGH for finding in todo)
     return Card(title, tuple(lines), link, urgent)

@@ -14,13 +14,14 @@ AGES = ("nights_1", "nights_2_3", "nights_4_7", "nights_over_7")
 _BAR, _GAP, _HEIGHT = 6, 3, 22
 _ICONS = {
     "clean": '<circle cx="12" cy="12" r="11"/><path d="M6.5 12.5l3.6 3.6 7.4-8"/>',
+    "partly": '<circle cx="12" cy="12" r="11"/><path d="M7 12h10"/>',
     "differences": '<path d="M12 1.5L23 21.5H1z"/><path d="M12 9v6M12 18v.6"/>',
     "incomplete": '<path d="M7.5 1h9L23 7.5v9L16.5 23h-9L1 16.5v-9z"/><path d="M8 8l8 8M16 8l-8 8"/>',
 }
 
 
 def icon(state: str) -> Markup:
-    """A light that can be told by its shape: tick in a circle, mark in a triangle, cross in an octagon."""
+    """A light that can be told by its shape: tick or bar in a circle, mark in a triangle, cross in an octagon."""
     return Markup('<svg class="icon {}" viewBox="0 0 24 24" aria-hidden="true">{}</svg>').format(
         state,
         Markup(_ICONS[state]),  # noqa: S704 - our own drawing

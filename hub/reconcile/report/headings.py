@@ -11,6 +11,15 @@ VERDICT: dict[str, Words] = {
         "{day} 账期：比对 {compared} 单，OMS 与各系统全部一致。",
         "{day}: {compared} orders compared, and every system shows what the OMS has.",
     ),
+    "verdict.partly": Words(
+        "{day} 账期：比对 {compared} 单，比对过的全部一致；{systems} 只比对了近期变更的订单。",
+        "{day}: {compared} orders compared, and those are equal; of {systems} only the orders that changed lately.",
+    ),
+    "verdict.asked": Words(
+        "{system} 不能列出订单，只按单号问了 {since} 起变更的 {n} 单；更早的和 {system} 多出的没有比对",
+        "{system} cannot list its orders and was asked for the {n} that changed since {since}; "
+        "older ones, and any that only {system} has, were not compared",
+    ),
     "verdict.differences": Words(
         "{day} 账期：比对 {compared} 单，有差异 {orders} 单，涉及 {amounts}，今日需人工处理 {people} 项。",
         "{day}: {compared} orders compared, {orders} with differences, worth {amounts}; {people} for people to settle.",
@@ -158,6 +167,8 @@ SECTIONS: dict[str, Words] = {
     "cover.equal": Words("一致", "Equal"),
     "cover.different": Words("差异", "Different"),
     "cover.share": Words("一致率", "Equal share"),
+    "cover.lacking": Words("系统可以没有", "Not there, and need not be"),
+    "cover.asked_since": Words("只问了此后变更的", "Only those changed since"),
     "cover.later": Words("截止后变更，留待下次", "Changed after the cut, left for the next run"),
     "cover.method": Words("比对方式", "Method"),
     "cover.rows_read": Words("读取行数", "Rows read"),
@@ -166,6 +177,9 @@ SECTIONS: dict[str, Words] = {
     "cover.fields": Words("比对字段", "Fields compared"),
     "cover.not_kept": Words("系统不保存，不比对", "Not kept there, not compared"),
     "cover.mapped": Words("映射后比对", "Compared through a mapping"),
+    "cover.folded": Words("部分用词不区分", "Some words count as one"),
+    "cover.may_lack": Words("可以没有的状态", "May be missing in status"),
+    "cover.may_stay": Words("可以停在以前的状态", "May stay as it was in status"),
     "cover.tolerances": Words("允许误差", "Tolerances"),
     "cover.error": Words("未读原因", "Why not"),
     "matrix.unread": Words("未读到，不能视为零", "Not read: this is no zero"),
@@ -225,9 +239,9 @@ MONTH: dict[str, Words] = {
     "month.document": Words("月度对账会议材料 {month}", "Monthly reconciliation review {month}"),
     "month.for": Words("信息技术、运营、仓库、财务", "IT, operations, warehouse, finance"),
     "month.sentence": Words(
-        "{month} 对账 {runs} 天，其中 {clean} 天全部一致，{incomplete} 天未完成；"
+        "{month} 对账 {runs} 天，其中 {clean} 天没有差异，{incomplete} 天未完成；"
         "月末未了结 {open} 项，涉及 {amounts}。",
-        "{month}: {runs} days with a run, {clean} of them all equal, {incomplete} incomplete; "
+        "{month}: {runs} days with a run, {clean} of them without differences, {incomplete} incomplete; "
         "{open} differences open at the end, worth {amounts}.",
     ),
     "month.days": Words("逐日结果", "Day by day"),

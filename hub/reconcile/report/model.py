@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from hub.reconcile.causes import Cause, Owner, Severity
 from hub.reconcile.compare import Kind
-from hub.schemas.order import Strict
+from hub.schemas.order import Status, Strict
 
 Count = Annotated[int, Field(ge=0)]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="business day in the time zone of the report")]
@@ -72,6 +72,16 @@ class Rules(Strict):
     not_kept: list[str]
     mapped: list[str]
     tolerances: dict[str, int]
+    folded: Annotated[
+        list[str], Field(default_factory=list, description="fields of which the system cannot tell every word apart")
+    ]
+    may_lack: Annotated[
+        list[Status], Field(default_factory=list, description="orders in these statuses may be missing there")
+    ]
+    may_stay: Annotated[
+        list[Status],
+        Field(default_factory=list, description="orders in these statuses may stay, there, in one that they had"),
+    ]
 
 
 class Coverage(Strict):
@@ -84,8 +94,13 @@ class Coverage(Strict):
     system_orders: Count
     equal: Count
     different: Count
+    lacking: Annotated[int, Field(ge=0, description="orders that the system has not and need not have")] = 0
     later: Annotated[int, Field(ge=0, description="orders that changed after the cut; the next run has them")]
-    method: Annotated[str, Field(description="`digests` of buckets first, or `rows` only")]
+    method: Annotated[str, Field(description="`digests` of buckets first, or `rows` only, or `asked` number by number")]
+    asked_since: Annotated[
+        AwareDatetime | None,
+        Field(description="a system that lists no orders was asked for those changed since then; the others were not"),
+    ] = None
     rows_read: Count
     seconds: Annotated[float, Field(ge=0)]
     rules: Rules

@@ -40,7 +40,7 @@ class DayOfMonth(Strict):
     """What the last run of a day said; `state` is None on a day without a run, and the figures are nothing then."""
 
     day: Day
-    state: Literal["clean", "differences", "incomplete"] | None
+    state: Literal["clean", "partly", "differences", "incomplete"] | None
     orders: Count
     amounts: list[Amount]
     people: Count
@@ -135,7 +135,7 @@ def sentence(voice: Voice, month: Month) -> str:
         "month.sentence",
         month=month.month,
         runs=voice.count(len(ran)),
-        clean=voice.count(sum(day.state == "clean" for day in ran)),
+        clean=voice.count(sum(day.state in {"clean", "partly"} for day in ran)),
         incomplete=voice.count(sum(day.state == "incomplete" for day in ran)),
         open=voice.count(len(month.open_at_end)),
         amounts=voice.amounts(amounts(month.open_at_end)),

@@ -63,7 +63,9 @@ def _day(day: str, run: Run | None) -> DayOfMonth:
         return DayOfMonth(day=day, state=None, orders=0, amounts=[], people=0, healed=0)
     said = run.summary["verdict"]
     shown = {name: said[name] for name in ("state", "orders", "amounts", "people", "healed")}
-    return DayOfMonth.model_validate({"day": day, **shown})
+    asked = any(each.get("asked_since") for each in run.summary["systems"].values())
+    partly = {"state": "partly"} if asked and said["state"] == "clean" else {}
+    return DayOfMonth.model_validate({"day": day, **shown, **partly})
 
 
 def _lived(connection: Connection, span: Span) -> list[Row]:

@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from hub.reconcile.report.model import Finding, Report
+from hub.reconcile.report.model import Coverage, Finding, Report
 from hub.reconcile.report.voice import Voice
 
-Light = Literal["clean", "differences", "incomplete"]
+Light = Literal["clean", "partly", "differences", "incomplete"]
 
 
 def light(report: Report) -> Light:
-    """The state that is shown. Whatever the verdict says, a system that was not read is no green light."""
-    return "incomplete" if unread(report) else report.verdict.state
+    """The state that is shown. Whatever the verdict says, a system that was not read is no green light.
+
+    Where nothing differs and a system was only asked for some orders, not all is equal.
+    """
+    if unread(report):
+        return "incomplete"
+    return "partly" if report.verdict.state == "clean" and asked(report) else report.verdict.state
 
 
 def unread(report: Report) -> list[str]:
     """Systems of which nothing is known."""
     failed = [each.system for each in report.coverage if each.state == "failed"]
     return list(dict.fromkeys([*report.verdict.unread, *failed]))
+
+
+def asked(report: Report) -> list[Coverage]:
+    """Systems that list no orders, and were asked for some of the OMS's."""
+    return [each for each in report.coverage if each.asked_since is not None and each.state == "read"]
 
 
 def sentence(voice: Voice, report: Report) -> str:
@@ -34,7 +44,19 @@ def sentence(voice: Voice, report: Report) -> str:
 
 def more(voice: Voice, report: Report) -> list[str]:
     """What else belongs to the verdict, each in a few words."""
-    return [*_so_far(voice, report), *_compared_with_before(voice, report), *_counted(voice, report)]
+    before = _compared_with_before(voice, report)
+    return [*_so_far(voice, report), *not_compared(voice, report), *before, *_counted(voice, report)]
+
+
+def not_compared(voice: Voice, report: Report) -> list[str]:
+    """Of each system that was only asked for some orders, which ones; the others are not compared."""
+    return [
+        voice.say(
+            "verdict.asked", system=voice.name("system", each.system), n=voice.count(each.oms_orders), since=since
+        )
+        for each in asked(report)
+        if (since := voice.moment(each.asked_since))
+    ]
 
 
 def todo(report: Report) -> list[Finding]:
@@ -47,6 +69,7 @@ def _figures(voice: Voice, report: Report) -> dict[str, str]:
     verdict = report.verdict
     return {
         "day": report.run.day,
+        "systems": voice.systems(each.system for each in asked(report)),
         "compared": voice.count(verdict.compared),
         "orders": voice.count(verdict.orders),
         "amounts": voice.amounts(verdict.amounts),

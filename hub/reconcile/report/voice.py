@@ -71,6 +71,10 @@ class Voice:
         """Names of fields in a row."""
         return self.listed(dict.fromkeys(self.field(name) for name in names))
 
+    def statuses(self, names: Iterable[str]) -> str:
+        """Names of statuses in a row."""
+        return self.listed(self.name("status", name) for name in names)
+
     def tolerances(self, by_field: Mapping[str, int]) -> str:
         """How far apart each field may be."""
         return self.listed(f"{self.field(name)} ±{self._size(name, off)}" for name, off in by_field.items())

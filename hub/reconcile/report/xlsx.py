@@ -47,10 +47,10 @@ _DETAILS = {
     "accepted_until": 18,
     "key": 20,
 }
-_COVERED = ("oms_orders", "system_orders", "equal", "different", "later", "rows_read")
-_COVERAGE = dict.fromkeys((*_COVERED, "share"), 14) | dict.fromkeys(
-    ("method", "seconds", "fields", "not_kept", "mapped", "tolerances", "error"), 30
-)
+_COVERED = ("oms_orders", "system_orders", "equal", "different", "lacking", "later", "rows_read")
+_HOW = ("method", "seconds", "asked_since")
+_RULES = ("fields", "not_kept", "mapped", "folded", "may_lack", "may_stay", "tolerances")
+_COVERAGE = dict.fromkeys((*_COVERED, "share"), 14) | dict.fromkeys((*_HOW, *_RULES, "error"), 30)
 
 
 def render(report: Report, locale: Locale) -> bytes:
@@ -171,5 +171,6 @@ def _coverage(voice: Voice, report: Report) -> Iterator[Row]:
 def _how(voice: Voice, each: Coverage, read: bool) -> Row:
     how: Row = [facts.share(each), voice.name("method", each.method), f"{each.seconds:.1f}"] if read else [None] * 3
     rules = each.rules
-    named = [voice.fields(names) for names in (rules.fields, rules.not_kept, rules.mapped)]
-    return [*how, *named, voice.tolerances(rules.tolerances), each.error]
+    named = [voice.fields(names) for names in (rules.fields, rules.not_kept, rules.mapped, rules.folded)]
+    statuses = [voice.statuses(listed) for listed in (rules.may_lack, rules.may_stay)]
+    return [*how, each.asked_since, *named, *statuses, voice.tolerances(rules.tolerances), each.error]

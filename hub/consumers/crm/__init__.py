@@ -1,0 +1,1 @@
+"""The CRM over HTTP: one file an interface."""

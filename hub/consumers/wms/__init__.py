@@ -1,0 +1,1 @@
+"""The WMS behind its real interface, Qimen (奇门)."""
