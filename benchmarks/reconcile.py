@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.node import BenchNode
 from benchmarks.planted import Sides, sides
-from tests.nodes.postgres import PostgresNode
 
 ROOT = Path(__file__).parents[1]
 RELADIFF = ROOT / ".bench-venv" / "bin" / "python"
@@ -28,13 +28,6 @@ MOST_MIB, MOST_GROWTH, LEAST_RATIO = 150, 0.10, 5.0
 TABLES = ("orders", "lines")
 # Threads, bisection factor and threshold; the last two fetch whole tables sooner, and need memory for it.
 SETTINGS = ((2, 32, 16_384), (4, 64, 20_000), (2, 32, 50_000), (2, 8, 200_000))
-
-
-class BenchNode(PostgresNode):
-    """A server with the memory that a small machine would give it."""
-
-    def _command(self) -> list[str]:
-        return [*super()._command(), "-cshared_buffers=256MB"]
 
 
 @dataclass(frozen=True)

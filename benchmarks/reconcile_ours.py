@@ -13,7 +13,8 @@ from hub import groups
 from hub.consumers.interface_tables import InterfaceTables
 from hub.database import open_engine
 from hub.reconcile.reading import Coverage, compared
-from hub.reconcile.rules import SystemRules, load
+from hub.reconcile.rules import SystemRules
+from hub.reconcile.rules_file import load
 
 ORDERS_ALONE = SystemRules(frozenset({"lines"}))
 
