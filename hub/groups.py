@@ -121,8 +121,14 @@ class Oms(Group):
 class Relay(Group):
     """How the relay takes events from the outbox."""
 
-    batch: Annotated[int, Field(ge=1, le=5000, description="events taken from the outbox at once")] = 1000
-    window: Annotated[int, Field(ge=1, le=5000, description="events on their way without a confirm")] = 1000
+    batch: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=5000,
+            description="events taken from the outbox at once; while there is more, two such batches are on their way",
+        ),
+    ] = 1000
     shards: Annotated[int, Field(ge=1, le=16, description="parts that relays may share; the same for all")] = 1
     lease_seconds: Annotated[Seconds, Field(description="after which another relay takes over from a dead one")] = 20
     poll_seconds: Annotated[float, Field(gt=0, description="longest sleep when nothing wakes the relay")] = 0.5

@@ -39,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from hub import clock, config, groups, holder
-from hub.bus.port import Delivery, Fate, Message
+from hub.bus.port import Delivery, Fate, Message, Settled
 from hub.bus.topology import DELIVERY_LIMIT, Topology, bindings, dead_queue, matches, newest_exchange
 from hub.database import UtcTime, in_seconds, now, open_engine, reading, writing
 from hub.errors import BusLost, BusMissing, DependencyDown, NotPrepared
@@ -154,6 +154,10 @@ class EmbeddedPublisher:
     def __init__(self, engine: Engine, exchange: str) -> None:
         self._engine = engine
         self._exchange = exchange
+
+    def send(self, messages: Sequence[Message]) -> Settled:
+        """A batch is on its way no longer than the transaction that keeps it."""
+        return Settled(self.publish(messages))
 
     def publish(self, messages: Sequence[Message]) -> list[Fate]:
         """One transaction for the batch; a message that no binding takes is UNROUTABLE and not kept."""

@@ -50,15 +50,40 @@ class Delivery:
     redelivered: bool
 
 
+class Sending(Protocol):
+    """A batch on its way."""
+
+    def fates(self) -> list[Fate]:
+        """Wait for each fate, in the order of the messages, within the confirm deadline from now.
+
+        A connection that breaks on the way leaves UNKNOWN fates.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A batch whose fates are known."""
+
+    known: list[Fate]
+
+    def fates(self) -> list[Fate]:
+        """They are there."""
+        return self.known
+
+
 class Publisher(Protocol):
     """One connection that publishes."""
 
-    def publish(self, messages: Sequence[Message]) -> list[Fate]:
-        """Send a batch pipelined and wait for each fate, in the order of the messages, within the confirm deadline.
+    def send(self, messages: Sequence[Message]) -> Sending:
+        """Begin to send a batch, behind those that were begun before; while it is on its way another may begin.
 
-        BusLost where there is no connection at all, also for an empty batch, so that who has nothing to send can ask;
-        a connection that breaks on the way leaves UNKNOWN fates.
+        BusLost where there is no connection at all, also for an empty batch, so that who has nothing to send can ask.
         """
+        ...
+
+    def publish(self, messages: Sequence[Message]) -> list[Fate]:
+        """Send a batch and wait for its fates."""
         ...
 
     def check(self, queues: Sequence[str]) -> None:

@@ -9,12 +9,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, exists, func, select, update
+from sqlalchemy import Connection, Select, delete, exists, func, select, update
 
 from hub import clock
-from hub.database import in_seconds, insert_rows, now
+from hub.database import batch_of, in_seconds, insert_rows, now
 from hub.schemas.envelope import Event, OrderChanged, routing_key, sequence_of
 from hub.schemas.order import Change, Order, Status
 from hub.schemas.registry import encode, event_type
@@ -25,9 +25,12 @@ CHANNEL = "hub_outbox"
 
 _EVENT = [column.name for column in outbox_archive.c if column.name != "published_at"]
 _SHOWN = ("order_no", "version", "type", "routing_key", "recorded_at", "held_until", "held_for")
-_HELD = select(outbox.c.order_no).where(outbox.c.held_until > now())
-_NEWER = outbox.alias()
-_FOLLOWED = exists().where(_NEWER.c.order_no == outbox.c.order_no, _NEWER.c.version > outbox.c.version)
+_HELD = outbox.c.held_until.is_not(None) & (outbox.c.held_until > now())
+_OTHER = outbox.alias()
+_SAME_ORDER = _OTHER.c.order_no == outbox.c.order_no
+_FOLLOWED = exists().where(_SAME_ORDER, _OTHER.c.version > outbox.c.version)
+# A scalar, so that each row asks the index: as an anti-join it may be answered by reading the whole table.
+_OLDEST = select(func.min(_OTHER.c.version)).where(_SAME_ORDER).scalar_subquery()
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,7 @@ class Announcement:
     correlation_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(NamedTuple):
     """A row of the outbox as the relay needs it; `followed` is whether a newer version of its order waits too."""
 
     id: int
@@ -77,30 +79,40 @@ def append(connection: Connection, announcements: Sequence[Announcement]) -> Non
     insert_rows(connection, outbox, [_row(announcement) for announcement in announcements])
 
 
-def claim(connection: Connection, shard: int, shards: int, limit: int) -> list[Pending]:
-    """The oldest events of a shard, in the order of their commit per order; orders on hold are passed over."""
-    columns = [outbox.c[name] for name in Pending.__dataclass_fields__ if name != "followed"]
-    query = select(*columns, _FOLLOWED).where(outbox.c.order_no.not_in(_HELD)).order_by(outbox.c.id).limit(limit)
+def claim(connection: Connection, shard: int, shards: int, limit: int, besides: Sequence[int] = ()) -> list[Pending]:
+    """The oldest events of a shard, of each order none but its oldest; orders on hold are passed over.
+
+    What is on its way already (`besides`, ids) is not claimed again, and keeps the later versions of its orders back.
+    """
+    columns = [outbox.c[name] for name in Pending._fields if name != "followed"]
+    query = select(*columns, _FOLLOWED).where(~_HELD, outbox.c.version == _OLDEST).order_by(outbox.c.id).limit(limit)
+    if besides:
+        query = query.where(outbox.c.id.not_in(_ids(connection, besides)))
     if shards > 1:
         query = query.where(outbox.c.slot % shards == shard)
-    return [Pending(*row) for row in connection.execute(query)]
+    return [Pending(*row) for row in connection.execute(query).all()]
 
 
 def archive(connection: Connection, ids: Sequence[int]) -> None:
     """Move published rows to the archive. The caller keeps its lease in the same transaction."""
-    published = select(*(outbox.c[name] for name in _EVENT)).where(outbox.c.id.in_(ids))
-    connection.execute(outbox_archive.insert().from_select(_EVENT, published, include_defaults=True))
-    connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+    if ids:
+        published = select(*(outbox.c[name] for name in _EVENT)).where(outbox.c.id.in_(_ids(connection, ids)))
+        connection.execute(outbox_archive.insert().from_select(_EVENT, published, include_defaults=True))
+        drop(connection, ids)
 
 
 def drop(connection: Connection, ids: Sequence[int]) -> None:
     """Take away what nobody will ask for again."""
-    connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+    connection.execute(delete(outbox).where(outbox.c.id.in_(_ids(connection, ids))))
 
 
 def hold(connection: Connection, ids: Sequence[int], reason: str, seconds: float) -> None:
     """Let these rows, and so the later versions of their orders, rest for a while; the reason stays on the row."""
-    resting = update(outbox).where(outbox.c.id.in_(ids)).values(held_until=in_seconds(seconds), held_for=reason)
+    resting = (
+        update(outbox)
+        .where(outbox.c.id.in_(_ids(connection, ids)))
+        .values(held_until=in_seconds(seconds), held_for=reason)
+    )
     connection.execute(resting)
 
 
@@ -141,6 +153,10 @@ def event_of(announcement: Announcement, event_id: str, recorded_at: datetime) -
             order=order,
         ),
     )
+
+
+def _ids(connection: Connection, ids: Sequence[int]) -> Select[Any]:
+    return select(batch_of(connection, outbox, [{"id": number} for number in ids]).c.id)
 
 
 def _aged(row: dict[str, Any]) -> dict[str, Any]:

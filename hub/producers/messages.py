@@ -41,19 +41,18 @@ def _message(row: Pending, kind: EventType, body: str, prefix: str, newer: str) 
 
     Names: CloudEvents AMQP protocol binding 1.0.2, section 3.1.3.1. Where a newer version follows, a header says so.
     """
-    attributes = {
-        "specversion": "1.0",
-        "id": row.event_id,
-        "source": SOURCE,
-        "type": kind.name,
-        "subject": row.order_no,
-        "time": row.occurred_at.isoformat(),
-        "dataschema": kind.schema,
-        "sequence": sequence_of(row.version),
-        "partitionkey": row.order_no,
-        "traceparent": row.traceparent,
+    headers = {
+        "cloudEvents_specversion": "1.0",
+        "cloudEvents_id": row.event_id,
+        "cloudEvents_source": SOURCE,
+        "cloudEvents_type": kind.name,
+        "cloudEvents_subject": row.order_no,
+        "cloudEvents_time": row.occurred_at.isoformat(),
+        "cloudEvents_dataschema": kind.schema,
+        "cloudEvents_sequence": sequence_of(row.version),
+        "cloudEvents_partitionkey": row.order_no,
+        "cloudEvents_traceparent": row.traceparent,
     }
-    headers = {f"cloudEvents_{name}": value for name, value in attributes.items()}
     if row.followed:
         headers[FOLLOWED] = "true"
     if newer:

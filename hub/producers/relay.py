@@ -2,21 +2,20 @@
 
 One relay holds the lease of a shard; others stand by. No transaction is open while it publishes, of one order only the
 oldest unpublished version is on its way, and a row leaves the outbox only after the bus has confirmed it while every
-queue was there.
+queue was there. While there is more to publish, one batch is on its way as the one before is recorded.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 
 from sqlalchemy import Connection, Engine
 
 from hub import clock, groups, holder, logs, metrics
-from hub.bus.port import Bus, Fate, Message, Publisher
+from hub.bus.port import Bus, Fate, Message, Publisher, Sending
 from hub.crash_points import reach
 from hub.database import reading, writing
 from hub.errors import BusLost, BusMissing, DependencyDown, LeaseLost, Undecodable
@@ -24,27 +23,15 @@ from hub.oms import leases, outbox
 from hub.oms.leases import Lease
 from hub.oms.outbox import Pending
 from hub.producers.canaries import Canaries
-from hub.producers.messages import fate_of, messages_of
+from hub.producers.flight import Flight, by_reason
+from hub.producers.messages import messages_of
 from hub.schemas import canary
-from hub.schemas.registry import published_majors
 
+DEPTH = int(__import__("os").environ.get("DEPTH","1"))
 GAUGES_EVERY_SECONDS = 2
 NO_QUEUE = "no queue took it"
 
 _log = logs.get("relay")
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What the bus said of a batch. While a queue is `lacking`, what the others took is `missed` by that one.
-
-    What cannot be told in every major is not sent: `untold` says why.
-    """
-
-    fates: Mapping[int, Fate]
-    lacking: str
-    missed: frozenset[int]
-    untold: Mapping[int, str]
 
 
 class Relay:
@@ -67,15 +54,24 @@ class Relay:
         self._leases_checked = float("-inf")
         self._held_until = float("-inf")
         self._publisher: Publisher | None = None
+        self._is_worn = False
+        self._flights: deque[Flight] = deque()
         metrics.prepare_relay()
 
     def step(self) -> bool:
         """Forward one batch of each shard; whether there was any."""
         self._look_after_leases()
-        forwarded = [self._forward(lease) for lease in list(self._leases)]
-        if not any(forwarded):
-            self._send([])
-        return any(forwarded)
+        try:
+            claimed = [self._forward(lease) for lease in list(self._leases)]
+            # What follows at once goes out while these are recorded; a refusal spoils the connection for all of it.
+            full = sum(number == self._settings.batch for number in claimed)
+            self._land_all_but(0 if self._is_worn else full * DEPTH)
+            if not any(claimed):
+                self._send([])
+        except BaseException:
+            self._flights.clear()
+            raise
+        return any(claimed)
 
     def close(self) -> None:
         """Disconnect and hand the leases to whoever stands by; without a database they simply run out."""
@@ -86,12 +82,12 @@ class Relay:
         self._leases = []
 
     def _forward(self, lease: Lease) -> int:
-        """Claim ▶ publish ▶ settle."""
+        """Claim ▶ send; how many were claimed."""
         rows = self._claim(lease)
         orders = [row for row in rows if row.type != canary.TYPE]
         if orders:
             reach("relay.claimed")
-            self._publish_and_settle(lease, orders)
+            self._launch(lease, orders)
         if len(orders) < len(rows):
             self._let_go([row for row in rows if row.type == canary.TYPE])
         return len(rows)
@@ -103,79 +99,80 @@ class Relay:
         except BusLost:
             self._disconnect()
             raise
-        if Fate.REFUSED in fates:
-            self._disconnect()
+        self._is_worn = self._is_worn or Fate.REFUSED in fates
         for fate in fates:
             metrics.canaries_published.labels(fate).inc()
         # Not fenced: who took the lease over may send them again, and they are measured once.
         with writing(self._engine) as connection:
             outbox.drop(connection, [row.id for row in rows])
 
-    def _publish_and_settle(self, lease: Lease, rows: Sequence[Pending]) -> None:
+    def _launch(self, lease: Lease, rows: Sequence[Pending]) -> None:
+        if clock.monotonic() > self._held_until:
+            # Stopped for so long that somebody else may publish these: look at the leases again first.
+            return
         lacking = self._lacking() if any(row.held_for for row in rows) else ""
         # What waits for that queue alone is with all the others: it would only come to them again.
         waiting = [row.id for row in rows if lacking and row.held_for == lacking]
-        sent = self._publish([row for row in rows if not lacking or row.held_for != lacking], lacking)
-        fates = sent.fates
+        made, untold = self._told([row for row in rows if not lacking or row.held_for != lacking])
+        sending = self._send([message for messages in made.values() for message in messages])
+        sizes = {number: len(messages) for number, messages in made.items()}
+        self._flights.append(Flight(lease, rows, lacking, waiting, sizes, untold, sending, clock.monotonic()))
+
+    def _land_all_but(self, most: int) -> None:
+        """See what became of what is on its way, the oldest first, until no more than so many batches are."""
+        while len(self._flights) > most:
+            self._land(self._flights[0])
+            self._flights.popleft()
+        if self._is_worn:
+            # A queue whose limit was taken away goes on refusing the connection that it refused.
+            self._disconnect()
+
+    def _land(self, flight: Flight) -> None:
+        """Wait for the confirms ▶ archive what arrived, and let rest what did not."""
+        fates = flight.fates()
+        metrics.publish_duration.observe(clock.monotonic() - flight.begun)
         reach("relay.published")
         metrics_of(fates)
-        confirmed = [row.id for row in rows if fates.get(row.id) is Fate.CONFIRMED and row.id not in sent.missed]
-        resting = [row.id for row in rows if fates.get(row.id) in (Fate.UNROUTABLE, Fate.REFUSED)]
-        held = {NO_QUEUE: resting, sent.lacking: [*waiting, *sorted(sent.missed)]} | by_reason(sent.untold)
+        unknown = sum(fate is Fate.UNKNOWN for fate in fates.values())
+        if unknown:
+            _log.warning("publish.unknown", events=unknown, then="published again with the same ids")
+            self._disconnect()
+        self._is_worn = self._is_worn or Fate.REFUSED in fates.values()
+        taken = [number for number, fate in fates.items() if fate is Fate.CONFIRMED]
+        # The other systems have what a queue that is not there missed, and need not wait for the versions that follow.
+        lacking = (flight.lacking or self._lacking()) if taken else flight.lacking
+        missed = taken if lacking else []
+        resting = [number for number, fate in fates.items() if fate in (Fate.UNROUTABLE, Fate.REFUSED)]
+        held = {NO_QUEUE: resting, lacking: [*flight.waiting, *missed]} | by_reason(flight.untold)
+        self._settle(flight.lease, [] if lacking else taken, {reason: ids for reason, ids in held.items() if ids})
+        if unknown:
+            raise BusLost(f"{unknown} events without a confirm in time; they are published again with the same ids")
+
+    def _settle(self, lease: Lease, confirmed: Sequence[int], held: Mapping[str, Sequence[int]]) -> None:
         try:
-            self._settle(lease, confirmed, {reason: ids for reason, ids in held.items() if ids})
+            self._record(lease, confirmed, held)
             reach("relay.settled")
         except LeaseLost:
             metrics.leases_lost.inc()
-            self._leases.remove(lease)
+            self._leases = [each for each in self._leases if each != lease]
             _log.warning("lease.lost", lease=lease.name, published_again_by="the new holder")
-        if unknown := sum(fate is Fate.UNKNOWN for fate in fates.values()):
-            raise BusLost(f"{unknown} events without a confirm in time; they are published again with the same ids")
 
-    def _publish(self, rows: Sequence[Pending], lacking: str) -> Sent:
-        """Wave after wave; after each it is asked whether every queue was there to take it."""
-        fates: dict[int, Fate] = {}
-        untold: dict[int, str] = {}
-        missed: set[int] = set()
-        blocked: set[str] = set()
-        window = max(1, self._settings.window // len(published_majors()))
-        with metrics.publish_duration.time():
-            for wave in waves(rows, window):
-                if clock.monotonic() > self._held_until:
-                    # Stopped for so long that somebody else may publish these: look at the leases again first.
-                    break
-                going = [row for row in wave if row.order_no not in blocked]
-                fates |= self._told(going, untold)
-                blocked |= {row.order_no for row in going if fates.get(row.id) is not Fate.CONFIRMED}
-                taken = {row.id for row in going if fates.get(row.id) is Fate.CONFIRMED}
-                if taken and (lacking := lacking or self._lacking()):
-                    # The other systems have it, and need not wait for the versions that follow.
-                    missed |= taken
-        return Sent(fates, lacking, frozenset(missed), untold)
-
-    def _told(self, rows: Sequence[Pending], untold: dict[int, str]) -> dict[int, Fate]:
-        """Publish each row in every major; what cannot be made is `untold`, with the reason."""
-        made: dict[int, list[Message]] = {}
+    def _told(self, rows: Sequence[Pending]) -> tuple[dict[int, list[Message]], dict[int, str]]:
+        """The messages of each row, in every major; and of what cannot be made, the reason."""
+        made, untold = {}, {}
         for row in rows:
             try:
                 made[row.id] = messages_of(row, self._prefix)
             except Undecodable as error:
                 untold[row.id] = f"not published: {error}"
-        fates = iter(self._send([message for messages in made.values() for message in messages]))
-        return {number: fate_of([*islice(fates, len(messages))]) for number, messages in made.items()}
+        return made, untold
 
-    def _send(self, messages: Sequence[Message]) -> list[Fate]:
+    def _send(self, messages: Sequence[Message]) -> Sending:
         try:
-            fates = self._connected().publish(messages)
+            return self._connected().send(messages)
         except BusLost:
             self._disconnect()
             raise
-        if Fate.UNKNOWN in fates:
-            _log.warning("publish.unknown", events=fates.count(Fate.UNKNOWN), then="published again with the same ids")
-        if Fate.UNKNOWN in fates or Fate.REFUSED in fates:
-            # After a refusal too: a queue whose limit was taken away goes on refusing the connection that it refused.
-            self._disconnect()
-        return fates
 
     def _lacking(self) -> str:
         """Which queue is not there, in words; empty where all are."""
@@ -188,7 +185,7 @@ class Relay:
             raise
         return ""
 
-    def _settle(self, lease: Lease, confirmed: Sequence[int], held: Mapping[str, Sequence[int]]) -> None:
+    def _record(self, lease: Lease, confirmed: Sequence[int], held: Mapping[str, Sequence[int]]) -> None:
         seconds = self._settings.hold_seconds
         with writing(self._engine) as connection:
             leases.keep(connection, lease, self._settings.lease_seconds)
@@ -200,8 +197,9 @@ class Relay:
 
     def _claim(self, lease: Lease) -> list[Pending]:
         shard = int(lease.name.rpartition("/")[2])
+        flying = [row.id for flight in self._flights for row in flight.rows]
         with reading(self._engine) as connection:
-            return outbox.claim(connection, shard, self._settings.shards, self._settings.batch)
+            return outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying)
 
     def _look_after_leases(self) -> None:
         if clock.monotonic() - self._leases_checked < self._settings.lease_seconds / 4:
@@ -239,6 +237,7 @@ class Relay:
 
     def _disconnect(self) -> None:
         metrics.bus_up.set(0)
+        self._is_worn = False
         if self._publisher is not None:
             self._publisher.close()
             self._publisher = None
@@ -251,30 +250,6 @@ class Relay:
         metrics.outbox_held.set(waiting.held)
         metrics.grow(metrics.outbox_oldest_age, waiting.oldest_age_seconds)
         return False
-
-
-def waves(rows: Sequence[Pending], window: int) -> list[list[Pending]]:
-    """Rows in groups of at most `window` that may be on their way together.
-
-    No group holds an order twice, and of each order the versions keep their order.
-    """
-    seen: Counter[str] = Counter()
-    grouped: list[list[Pending]] = []
-    for row in rows:
-        wave = seen[row.order_no]
-        seen[row.order_no] += 1
-        if wave == len(grouped):
-            grouped.append([])
-        grouped[wave].append(row)
-    return [wave[start : start + window] for wave in grouped for start in range(0, len(wave), window)]
-
-
-def by_reason(untold: Mapping[int, str]) -> dict[str, list[int]]:
-    """The rows that share a reason."""
-    grouped: dict[str, list[int]] = {}
-    for number, reason in untold.items():
-        grouped.setdefault(reason, []).append(number)
-    return grouped
 
 
 def metrics_of(fates: Mapping[int, Fate]) -> None:

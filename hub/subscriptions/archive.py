@@ -25,7 +25,7 @@ _SETTLED = timedelta(hours=1)
 """Events are numbered as they are recorded; so long after a range none can be of it whose number is higher."""
 _AS_EVENTS_GO = (outbox, outbox_archive)
 """In this order two statements see an event that is published between them, in the other one they would not."""
-_COLUMNS = [name for name in Pending.__dataclass_fields__ if name not in {"held_for", "followed"}]
+_COLUMNS = [name for name in Pending._fields if name not in {"held_for", "followed"}]
 
 
 @dataclass(frozen=True)

@@ -507,7 +507,7 @@ class TestOutbox:
         with writing(engine) as connection:
             rows = outbox.claim(connection, 0, 1, 100)
             outbox.archive(connection, [rows[0].id])
-            kept = [name for name in outbox.Pending.__dataclass_fields__ if name not in ("held_for", "followed")]
+            kept = [name for name in outbox.Pending._fields if name not in ("held_for", "followed")]
             columns = [tables.outbox_archive.c[name] for name in kept]
             archived = [outbox.Pending(*row, followed=True) for row in connection.execute(select(*columns))]
             assert archived == [rows[0]]

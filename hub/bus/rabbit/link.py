@@ -28,6 +28,29 @@ _REFUSAL_CODES = (ACCESS_REFUSED, 406, 530)
 Nodes = Sequence[pika.ConnectionParameters]
 
 
+class Corked(pika.SelectConnection):
+    """A connection that hands many frames to the system at once, where pika calls it three times for each message."""
+
+    _held_back: list[bytes] | None = None
+
+    @contextmanager
+    def corked(self) -> Iterator[None]:
+        """Frames of meanwhile go out together at the end."""
+        self._held_back = frames = []
+        try:
+            yield
+        finally:
+            self._held_back = None
+            if frames:
+                self._adapter_emit_data(b"".join(frames))
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if self._held_back is None:
+            super()._adapter_emit_data(data)
+        else:
+            self._held_back.append(data)
+
+
 class Link:
     """A connection with one channel, and the thread that alone may use both.
 
@@ -78,7 +101,7 @@ class Link:
             self._thread.join(timeout=3)
 
     def _run(self) -> None:
-        pika.SelectConnection.create_connection(self._nodes, self._connected, custom_ioloop=self._loop)
+        Corked.create_connection(self._nodes, self._connected, custom_ioloop=self._loop)
         self._loop.start()
         with self._turning:
             self._ended = True

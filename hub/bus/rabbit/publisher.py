@@ -1,8 +1,9 @@
-"""Publishing with confirms: a batch is on its way while its confirms come back."""
+"""Publishing with confirms: several batches may be on their way while their confirms come back."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,32 +19,35 @@ CHUNK = 100
 
 
 class RabbitPublisher:
-    """Publishes with confirms and `mandatory`, pipelined: a batch is on its way while its confirms come back."""
+    """Publishes with confirms and `mandatory`, pipelined: batches are on their way while their confirms come back."""
 
     def __init__(self, nodes: Nodes, exchange: str, settings: groups.Bus) -> None:
         self._exchange = exchange
         self._patience = settings.confirm_seconds
-        self._batch = _Batch([], 1, exchange)
+        # Of both, the connection's thread takes away and the caller's adds.
+        self._unsent: deque[Batch] = deque()
+        self._unsettled: deque[Batch] = deque()
         self._next_tag = 1
         self._link = Link(nodes, settings)
         self._inquiry = Inquiry(self._link, settings.confirm_seconds)
         self._link.on_failure = self._given_up
         self._link.open(self._prepare)
 
-    def publish(self, messages: Sequence[Message]) -> list[Fate]:
-        """Fates in the order of the messages. After a missed deadline the connection is given up: late confirms of an
-        old batch must never settle a new one.
-        """
+    def send(self, messages: Sequence[Message]) -> Batch:
+        """Begin to send a batch, behind those that were begun before; BusLost where the connection is gone."""
         if self._link.failure is not None:
             raise self._link.failure
-        if not messages:
-            return []
-        batch = self._batch = _Batch(messages, self._next_tag, self._exchange)
-        self._next_tag += len(messages)
-        self._link.call(lambda: self._send(batch, 0))
-        if not batch.done.wait(self._patience) or self._link.failure is not None:
-            self._link.close()
-        return batch.fates()
+        batch = Batch(messages, self._next_tag, self._exchange, self._waited_for)
+        if messages:
+            self._next_tag += len(messages)
+            self._unsettled.append(batch)
+            self._unsent.append(batch)
+            self._link.call(self._pump)
+        return batch
+
+    def publish(self, messages: Sequence[Message]) -> list[Fate]:
+        """Send a batch and wait for its fates."""
+        return self.send(messages).fates()
 
     def check(self, queues: Sequence[str]) -> None:
         """BusMissing unless these queues are there, with the first that is not; the connection stays as it is."""
@@ -58,49 +62,81 @@ class RabbitPublisher:
         """Disconnect."""
         self._link.close()
 
+    def _waited_for(self, batch: Batch) -> None:
+        """After a missed deadline the connection is given up: what is not known by then stays unknown."""
+        if self._link.failure is not None or not batch.done.wait(self._patience):
+            self._link.close()
+
     def _prepare(self, channel: Any, ready: Callable[[Any], None]) -> None:
         channel.confirm_delivery(self._settled, callback=ready)
         channel.add_on_return_callback(self._returned)
 
     def _given_up(self) -> None:
-        self._batch.done.set()
+        for batch in tuple(self._unsettled):
+            batch.done.set()
         self._inquiry.give_up()
 
-    def _send(self, batch: _Batch, start: int) -> None:
+    def _pump(self) -> None:
+        """Send a part of the oldest batch, and leave the loop to what has arrived meanwhile."""
         channel = self._link.channel
-        if not channel.is_open:
+        if not (self._unsent and channel.is_open):
             return
-        for message in batch.messages[start : start + CHUNK]:
-            exchange, properties = message.exchange or self._exchange, _properties(message)
-            channel.basic_publish(exchange, message.routing_key, message.body, properties, mandatory=True)
-        if start + CHUNK < len(batch.messages):
-            self._link.call(lambda: self._send(batch, start + CHUNK))
+        batch = self._unsent[0]
+        with channel.connection.corked():
+            for message in batch.next_part(CHUNK):
+                exchange, properties = message.exchange or self._exchange, _properties(message)
+                channel.basic_publish(exchange, message.routing_key, message.body, properties, mandatory=True)
+        if batch.all_sent:
+            self._unsent.popleft()
+        if self._unsent:
+            self._link.call(self._pump)
 
     def _returned(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
-        self._batch.returned.add((method.exchange, properties.message_id))
+        for batch in tuple(self._unsettled):
+            batch.returned.add((method.exchange, properties.message_id))
 
     def _settled(self, frame: Any) -> None:
         method = frame.method
         fate = Fate.CONFIRMED if isinstance(method, pika.spec.Basic.Ack) else Fate.REFUSED
-        self._batch.settle(method.delivery_tag, method.multiple, fate)
+        for batch in tuple(self._unsettled):
+            batch.settle(method.delivery_tag, method.multiple, fate)
+        while self._unsettled and self._unsettled[0].done.is_set():
+            self._unsettled.popleft()
 
 
-class _Batch:
-    """What is known of the fates of a batch. Confirms may come in any order; tags of a batch follow one another."""
+class Batch:
+    """A batch on its way. Confirms may come in any order; tags of a batch follow one another."""
 
-    def __init__(self, messages: Sequence[Message], first_tag: int, exchange: str) -> None:
-        self.messages = messages
+    def __init__(
+        self, messages: Sequence[Message], first_tag: int, exchange: str, wait: Callable[[Batch], None]
+    ) -> None:
         self.returned: set[tuple[str, str]] = set()
-        self._exchange = exchange
         self.done = threading.Event()
+        self._messages = messages
+        self._exchange = exchange
+        self._wait = wait
+        self._sent = 0
         self._first_tag = first_tag
         self._settled_below = 0
         self._open = len(messages)
         self._fates = [Fate.UNKNOWN] * len(messages)
 
+    @property
+    def all_sent(self) -> bool:
+        """Whether no part is left."""
+        return self._sent == len(self._messages)
+
+    def next_part(self, most: int) -> Sequence[Message]:
+        """The messages to send next."""
+        part = self._messages[self._sent : self._sent + most]
+        self._sent += len(part)
+        return part
+
     def settle(self, tag: int, multiple: bool, fate: Fate) -> None:
-        """Take in a confirm for one tag, or for every tag up to it."""
-        index = tag - self._first_tag
+        """Take in a confirm for one tag, or for every tag up to it, as far as they are this batch's."""
+        index = min(tag - self._first_tag, len(self._messages) - 1)
+        if index < 0 or not (multiple or tag - self._first_tag == index):
+            return
         for position in range(self._settled_below if multiple else index, index + 1):
             # What was refused by itself stays refused when a later word covers all before it.
             if self._fates[position] is Fate.UNKNOWN:
@@ -113,11 +149,13 @@ class _Batch:
 
     def fates(self) -> list[Fate]:
         """One fate a message; what was returned is unroutable though the broker confirmed it."""
-        return [self._fate(message, fate) for message, fate in zip(self.messages, self._fates, strict=True)]
+        if self._messages:
+            self._wait(self)
+        return [self._fate(message, fate) for message, fate in zip(self._messages, self._fates, strict=True)]
 
     def _fate(self, message: Message, fate: Fate) -> Fate:
         # One event has one id in every major, and goes to the exchange of each.
-        is_returned = (message.exchange or self._exchange, message.id) in self.returned
+        is_returned = bool(self.returned) and (message.exchange or self._exchange, message.id) in self.returned
         return Fate.UNROUTABLE if fate is Fate.CONFIRMED and is_returned else fate
 
 
