@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Connection,
     DateTime,
     Engine,
-    FromClause,
-    Select,
     String,
     Table,
-    Text,
     create_engine,
     event,
-    func,
     literal,
     select,
-    text,
-    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -69,7 +61,7 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> Any:
         """The moment as the store keeps it."""
-        return _stored_text(value) if value is not None and dialect.name == "sqlite" else value
+        return stored_text(value) if value is not None and dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Any) -> datetime | None:  # noqa: ARG002 - signature of SQLAlchemy
         """The moment in UTC."""
@@ -154,29 +146,12 @@ def is_postgres(engine: Engine | Connection) -> bool:
 
 def insert_into(connection: Connection, table: Table) -> Any:
     """The dialect's INSERT that knows ON CONFLICT."""
-    return (postgresql if is_postgres(connection) else sqlite).insert(table)
+    return insert_of(is_postgres(connection), table)
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert many rows in one statement; all rows name the same columns."""
-    if rows:
-        batch = batch_of(connection, table, rows)
-        connection.execute(table.insert().from_select(list(rows[0]), all_of(batch)))
-
-
-def batch_of(connection: Connection, table: Table, rows: Sequence[Row], **more: TypeEngine[Any]) -> FromClause:
-    """Rows given by the caller as a table to select from or join with, typed as the columns of `table` or as said.
-
-    One statement carries the whole batch: arrays through `unnest` on PostgreSQL, one JSON text on SQLite.
-    """
-    columns = {key: more.get(key) or table.c[key].type for key in rows[0]}
-    return (_unnested if is_postgres(connection) else _from_json)(columns, rows)
-
-
-def all_of(batch: FromClause, *more: Any) -> Select[Any]:
-    """All columns of a batch and more beside them, ready for INSERT … SELECT … ON CONFLICT in both dialects."""
-    # Without a WHERE, SQLite reads the ON of ON CONFLICT as the beginning of a join.
-    return select(*batch.c, *more).where(text("true"))
+def insert_of(postgres: bool, table: Table) -> Any:
+    """The same where no connection is at hand."""
+    return (postgresql if postgres else sqlite).insert(table)
 
 
 def translate(error: DBAPIError) -> Exception:
@@ -209,32 +184,8 @@ def _translated() -> Iterator[None]:
         raise DependencyDown("database: every connection is in use; raise HUB_DB__POOL_SIZE or wait") from error
 
 
-def _unnested(columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Row]) -> FromClause:
-    arrays = [literal([row[key] for row in rows], ARRAY(_unbounded(kind))) for key, kind in columns.items()]
-    typed = func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
-    return select(*(type_coerce(typed.c[key], kind).label(key) for key, kind in columns.items())).subquery("batch")
-
-
-def _unbounded(kind: TypeEngine[Any]) -> TypeEngine[Any]:
-    # A cast to varchar(n) cuts longer text silently; the column itself refuses it.
-    return Text() if isinstance(kind, String) else kind
-
-
-def _from_json(columns: Mapping[str, TypeEngine[Any]], rows: Sequence[Row]) -> FromClause:
-    plain = json.dumps([[_plain(row[key]) for key in columns] for row in rows], ensure_ascii=False)
-    each = func.json_each(plain).table_valued("value")
-    extracted = (
-        type_coerce(func.json_extract(each.c.value, f"$[{index}]"), kind).label(key)
-        for index, (key, kind) in enumerate(columns.items())
-    )
-    return select(*extracted).subquery("batch")
-
-
-def _plain(value: Any) -> Any:
-    return _stored_text(value) if isinstance(value, datetime) else value
-
-
-def _stored_text(moment: datetime) -> str:
+def stored_text(moment: datetime) -> str:
+    """The moment as SQLite keeps it: sortable text."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

@@ -41,7 +41,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from hub.database import batch_of, is_postgres, reading
+from hub.batches import batch_of
+from hub.database import is_postgres, reading
 from hub.schemas.facts import HEAD, LINE, OrderFacts, facts_of_rows
 
 _AT_ONCE = 2000

@@ -13,11 +13,12 @@ from sqlalchemy import Engine, Select, func, select
 
 from hub import config, wiring
 from hub.audit.verbs import Operator
+from hub.batches import batch_of
 from hub.cli.daemons import arm_crash_point
 from hub.cli.options import MaybeReason, Rate, Since, SystemName, known_system, moment, order_numbers
 from hub.cli.output import AsJson, By, Output, Yes, counting, print_json, print_rows, print_table, who
 from hub.daemon import interruptible
-from hub.database import batch_of, reading
+from hub.database import reading
 from hub.errors import BadInput, HubError
 from hub.oms import snapshots
 from hub.operations import bulk, runs, verbs

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, bindparam, select
 
 from hub.consumers import breaker as rules
 from hub.consumers.breaker import Breaker, Cause
@@ -18,6 +17,8 @@ from hub.holder import is_dead
 from hub.tables import breakers
 
 _STATE = [field.name for field in fields(Breaker)]
+_PRESENT = select(*(breakers.c[name] for name in _STATE), now()).where(breakers.c.system == bindparam("whose"))
+_LOCKED = _PRESENT.with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +32,23 @@ class Passage:
 
 def begin(connection: Connection, system: str) -> None:
     """Let the system have a breaker, closed where it is new."""
-    known, _ = _read(connection, _of(system))
+    known, _ = _read(connection, system)
     row = {name: getattr(known, name) for name in _STATE}
     connection.execute(insert_into(connection, breakers).values(system=system, **row).on_conflict_do_nothing())
 
 
 def free_dead(connection: Connection, system: str) -> None:
     """Let the next order be the probe where a process of this machine had it when it was killed."""
-    known, moment = _read(connection, _of(system).with_for_update())
+    known, moment = _read(connection, system, lock=True)
     if known.probe is not None and is_dead(known.probe):
         _store(connection, system, replace(known, until=moment, probe=None))
 
 
 def enter(connection: Connection, system: str, limit: int, policy: Consumer) -> Passage:
     """Ask for a passage. Held under a lock until the transaction ends where the answer is more than "all"."""
-    breaker, moment = _read(connection, _of(system))
+    breaker, moment = _read(connection, system)
     if breaker.cause or policy.rate_per_second:
-        breaker, moment = _read(connection, _of(system).with_for_update())
+        breaker, moment = _read(connection, system, lock=True)
     return Passage(rules.admitted(breaker, moment, limit, policy), breaker, moment)
 
 
@@ -66,7 +67,7 @@ def judged(
     """Let the breaker learn from what came back; `before` is as it was on the way in."""
     if rules.undisturbed(before, results):
         return before
-    known, moment = _read(connection, _of(system).with_for_update())
+    known, moment = _read(connection, system, lock=True)
     if known.cause and not before.cause:
         # Opened while these were on their way: what they say is older than the reason.
         return known
@@ -78,13 +79,13 @@ def judged(
 
 def pause(connection: Connection, system: str, reason: str) -> None:
     """Hand nothing to a system until somebody resumes it; its orders wait."""
-    known, moment = _read(connection, _of(system).with_for_update())
+    known, moment = _read(connection, system, lock=True)
     _store(connection, system, Breaker(moment, known.tokens, Cause.PAUSED, reason))
 
 
 def resume(connection: Connection, system: str) -> bool:
     """Close the breaker, whatever opened it. False where it was closed."""
-    known, moment = _read(connection, _of(system).with_for_update())
+    known, moment = _read(connection, system, lock=True)
     if known.cause is not None:
         _store(connection, system, Breaker(moment, known.tokens))
     return known.cause is not None
@@ -92,15 +93,11 @@ def resume(connection: Connection, system: str) -> bool:
 
 def present(connection: Connection, system: str) -> Breaker:
     """The breaker as it stands."""
-    return _read(connection, _of(system))[0]
+    return _read(connection, system)[0]
 
 
-def _of(system: str) -> Select[Any]:
-    return select(*(breakers.c[name] for name in _STATE), now()).where(breakers.c.system == system)
-
-
-def _read(connection: Connection, query: Select[Any]) -> tuple[Breaker, datetime]:
-    row = connection.execute(query).one_or_none()
+def _read(connection: Connection, system: str, *, lock: bool = False) -> tuple[Breaker, datetime]:
+    row = connection.execute(_LOCKED if lock else _PRESENT, {"whose": system}).one_or_none()
     if row is None:
         moment: datetime = connection.execute(select(now())).scalar_one()
         return Breaker(moment), moment

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -18,9 +19,11 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Delete,
     Identity,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
     delete,
@@ -33,19 +36,10 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError,
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from hub import groups, sides
+from hub.batches import Batch, all_of, insert_rows
 from hub.consumers.system import Receipt, Result, Shown, Wanted
 from hub.crash_points import reach
-from hub.database import (
-    UtcTime,
-    all_of,
-    batch_of,
-    insert_into,
-    insert_rows,
-    now,
-    open_engine,
-    reading,
-    writing,
-)
+from hub.database import Row, UtcTime, insert_of, is_postgres, now, open_engine, reading, writing
 from hub.errors import DependencyDown, NotPrepared, Rejected, SystemFailure, Unreachable
 from hub.schemas.facts import HEAD, OrderFacts, facts_of, lines_hash
 from hub.sides import EVERYTHING, Chosen, Digests, Recipe, Side
@@ -226,11 +220,17 @@ Present = Mapping[str, tuple[int, str]]
 
 
 def _present(connection: Connection, numbers: Sequence[str], lock: bool) -> Present:
-    batch = batch_of(connection, hub_orders, [{"order_no": number} for number in numbers])
+    batch, found = _finding(is_postgres(connection), lock)
+    rows = batch.given([{"order_no": number} for number in numbers])
+    return {number: (version, lines) for number, version, lines in connection.execute(found, rows).all()}
+
+
+@cache
+def _finding(postgres: bool, lock: bool) -> tuple[Batch, Select[Any]]:
+    batch = Batch(postgres, hub_orders, ["order_no"])
     columns = (hub_orders.c.order_no, hub_orders.c.version, hub_orders.c.lines_hash)
-    here = select(*columns).where(hub_orders.c.order_no.in_(select(batch.c.order_no)))
-    found = here.order_by(hub_orders.c.order_no).with_for_update() if lock else here
-    return {number: (version, lines) for number, version, lines in connection.execute(found)}
+    here = select(*columns).where(hub_orders.c.order_no.in_(select(batch.rows.c.order_no)))
+    return batch, here.order_by(hub_orders.c.order_no).with_for_update() if lock else here
 
 
 def _shown(present: Present, item: Wanted) -> int:
@@ -239,30 +239,53 @@ def _shown(present: Present, item: Wanted) -> int:
 
 def _write_orders(connection: Connection, due: Sequence[Wanted], present: Present) -> None:
     rows = sorted((_order_row(item) for item in due), key=lambda row: str(row["order_no"]))
-    again = sorted(item.order.order_no for item in due if item.rewrite)
-    batch = batch_of(connection, hub_orders, rows)
-    given = insert_into(connection, hub_orders).from_select(
-        [*batch.c.keys(), "written_at"], all_of(batch, now()), include_defaults=False
-    )
-    changed = [key for key in (*batch.c.keys(), "written_at") if key != "order_no"]
-    written = given.on_conflict_do_update(
-        index_elements=["order_no"],
-        set_={key: given.excluded[key] for key in changed},
-        where=(hub_orders.c.version < given.excluded.version)
-        | ((hub_orders.c.version == given.excluded.version) & hub_orders.c.order_no.in_(again)),
-    ).returning(hub_orders.c.order_no, hub_orders.c.lines_hash)
-    taken = connection.execute(written).all()
+    again = [item.order.order_no for item in due if item.rewrite]
+    taken = _written(connection, [row for row in rows if row["order_no"] not in again], again=False)
+    taken += _written(connection, [row for row in rows if row["order_no"] in again], again=True)
     other = {number for number, lines in taken if present.get(number, (0, ""))[1] != lines}
     # The hash is what was written last, whatever somebody has done to the lines since.
     _write_lines(connection, due, other | {number for number, _ in taken if number in again})
 
 
+def _written(connection: Connection, rows: Sequence[Row], *, again: bool) -> list[tuple[str, str]]:
+    """Upsert orders whose version is newer than what is there, or as new, where it is to be written `again`.
+
+    Order number and lines hash of those that were taken.
+    """
+    if not rows:
+        return []
+    batch, written = _writing(is_postgres(connection), tuple(rows[0]), again)
+    return [(number, lines) for number, lines in connection.execute(written, batch.given(rows)).all()]
+
+
+@cache
+def _writing(postgres: bool, names: tuple[str, ...], again: bool) -> tuple[Batch, Any]:
+    batch = Batch(postgres, hub_orders, names)
+    columns = [*names, "written_at"]
+    given = insert_of(postgres, hub_orders).from_select(columns, all_of(batch.rows, now()), include_defaults=False)
+    version = given.excluded.version
+    written = given.on_conflict_do_update(
+        index_elements=["order_no"],
+        set_={key: given.excluded[key] for key in columns if key != "order_no"},
+        where=hub_orders.c.version <= version if again else hub_orders.c.version < version,
+    )
+    return batch, written.returning(hub_orders.c.order_no, hub_orders.c.lines_hash)
+
+
+@cache
+def _clearing(postgres: bool) -> tuple[Batch, Delete]:
+    batch = Batch(postgres, hub_order_lines, ["order_no"])
+    return batch, delete(hub_order_lines).where(hub_order_lines.c.order_no.in_(select(batch.rows.c.order_no)))
+
+
 def _write_lines(connection: Connection, due: Sequence[Wanted], changed: set[str]) -> None:
     if not changed:
         return
-    rows = [row for item in due if item.order.order_no in changed for row in _line_rows(item)]
-    connection.execute(delete(hub_order_lines).where(hub_order_lines.c.order_no.in_(sorted(changed))))
-    insert_rows(connection, hub_order_lines, rows)
+    batch, cleared = _clearing(is_postgres(connection))
+    connection.execute(cleared, batch.given([{"order_no": number} for number in sorted(changed)]))
+    insert_rows(
+        connection, hub_order_lines, [row for item in due if item.order.order_no in changed for row in _line_rows(item)]
+    )
 
 
 def _order_row(item: Wanted) -> dict[str, Any]:

@@ -8,15 +8,16 @@ the system and its outcome not recorded, `tried_version` says so: after a crash 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Float, FromClause, Update, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Float, Select, Update, bindparam, case, func, select, update
 
+from hub.batches import Batch, all_of, insert_rows
 from hub.bus.port import Delivery
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint
-from hub.database import Row, all_of, batch_of, in_seconds, insert_into, insert_rows, now
+from hub.database import in_seconds, insert_of, is_postgres, now
 from hub.holder import is_dead
 from hub.schemas.envelope import FOLLOWED, Event
 from hub.tables import journal, ledger
@@ -25,8 +26,7 @@ FOLLOWS_WITHIN_SECONDS = 600
 """How long a version waits for the newer one that was committed before it left; then it is brought all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What a worker has claimed: bring the system from `applied_version` to `wanted_version`.
 
     `tried_version` was handed to the system before and nobody knows what became of it. With `rewrite` the wanted
@@ -51,9 +51,23 @@ class Entry:
         return self.tried_version is not None
 
 
+WANTED = ("system", "order_no", "wanted_version", "wanted_event_id", "wanted_body", "wanted_at")
+"""The columns that say what is wanted."""
+
+_DONE = ("order_no", "applied_version", "effects", "repairs", "external_ref", "rewrite")
 _NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until": None}
 _WAITING = ledger.c.wanted_body.is_not(None)
 _KNOWN: dict[str, Any] = {"tried_version": None}
+_LEASE, _SETTLE = bindparam("lease", type_=Float()), bindparam("settle", type_=Float())
+_FREE = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < in_seconds(-_SETTLE))
+_DUE = _WAITING & ledger.c.parked_reason.is_(None) & (ledger.c.due_at <= now()) & _FREE
+_OLDEST_DUE = (
+    select(*(ledger.c[name] for name in Entry._fields))
+    .where(ledger.c.system == bindparam("system"), _DUE)
+    .order_by(ledger.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
 
 
 def want(connection: Connection, system: str, received: Sequence[tuple[Event, Delivery]]) -> int:
@@ -64,20 +78,9 @@ def want(connection: Connection, system: str, received: Sequence[tuple[Event, De
     """
     newest = {event.subject: (event, delivery) for event, delivery in sorted(received, key=_version)}
     chosen = [newest[number] for number in sorted(newest)]
+    batch, raised = _raising(is_postgres(connection))
     rows = [wanted_row(system, event, delivery.body.decode()) for event, delivery in chosen]
-    given = raising(connection, rows)
-    rejected = ledger.c.parked_reason == ParkedReason.REJECTED
-    in_doubt = ledger.c.tried_version.is_not(None)
-    raised = given.on_conflict_do_update(
-        index_elements=["system", "order_no"],
-        set_={key: given.excluded[key] for key in list(rows[0])[2:]}
-        | {"parked_reason": case((rejected, None), else_=ledger.c.parked_reason)}
-        | {"attempt": case((rejected, 0), else_=ledger.c.attempt)}
-        | {"failing_since": case((rejected, None), else_=ledger.c.failing_since)}
-        | {"due_at": case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)},
-        where=ledger.c.wanted_version < given.excluded.wanted_version,
-    ).returning(ledger.c.wanted_event_id)
-    ids = set(connection.execute(raised).scalars())
+    ids = set(connection.execute(raised, batch.given(rows)).scalars())
     _put_off(connection, system, [event.subject for event, at in chosen if event.id in ids and FOLLOWED in at.headers])
     first = {event.id: position for position, (event, _) in reversed([*enumerate(received)])}
     rows = [
@@ -88,11 +91,10 @@ def want(connection: Connection, system: str, received: Sequence[tuple[Event, De
     return len(ids)
 
 
-def raising(connection: Connection, rows: Sequence[Row]) -> Any:
-    """INSERT of what is wanted, due at once, to be given its ON CONFLICT; `rows` as `wanted_row` makes them."""
-    batch = batch_of(connection, ledger, rows)
-    insert = insert_into(connection, ledger)
-    return insert.from_select([*batch.c.keys(), "due_at"], all_of(batch, now()), include_defaults=True)
+def raising(postgres: bool, batch: Batch) -> Any:
+    """INSERT of what is wanted, due at once, to be given its ON CONFLICT; rows as `wanted_row` makes them."""
+    columns = [*batch.rows.c.keys(), "due_at"]
+    return insert_of(postgres, ledger).from_select(columns, all_of(batch.rows, now()), include_defaults=True)
 
 
 def wanted_row(system: str, event: Event, body: str) -> dict[str, object]:
@@ -120,15 +122,13 @@ def claim(  # noqa: PLR0913
     From here on the wanted version counts as tried. Should its outcome be lost, it is due again when the system has
     settled since the end of the lease: until then its worker may have called.
     """
-    free = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < in_seconds(-settle_seconds))
-    due = (ledger.c.system == system) & _WAITING & ledger.c.parked_reason.is_(None) & (ledger.c.due_at <= now()) & free
-    columns = [ledger.c[name] for name in Entry.__dataclass_fields__]
-    oldest = select(*columns).where(due).order_by(ledger.c.due_at).limit(limit).with_for_update(skip_locked=True)
-    claimed = [Entry(*row) for row in connection.execute(oldest)]
+    asked = {"system": system, "most": limit, "settle": settle_seconds}
+    claimed = [Entry(*row) for row in connection.execute(_OLDEST_DUE, asked).all()]
     if claimed:
-        leased = update(ledger).where(_those(connection, system, [entry.order_no for entry in claimed]))
-        until = {"lease_token": token, "lease_until": in_seconds(lease_seconds), "due_at": in_seconds(settle_seconds)}
-        connection.execute(leased.values(tried_version=ledger.c.wanted_version, **until))
+        batch, leased = _leasing(is_postgres(connection))
+        rows = batch.given([{"order_no": entry.order_no} for entry in claimed])
+        whose = {"whose": system, "token": token, "lease": lease_seconds, "settle": settle_seconds}
+        connection.execute(leased, whose | rows)
     return claimed
 
 
@@ -143,8 +143,9 @@ def free_dead(connection: Connection, system: str, settle_seconds: float = 0) ->
 
 def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
     """Lock entries in the order in which `want` takes them: one may wait for the other, never both at once."""
-    here = _those(connection, system, sorted(order_numbers))
-    connection.execute(select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()).all()
+    batch, locked = _locking(is_postgres(connection))
+    rows = batch.given([{"order_no": number} for number in sorted(order_numbers)])
+    connection.execute(locked, {"whose": system} | rows).all()
 
 
 def record_done(connection: Connection, system: str, token: str, done: Sequence[tuple[Entry, Done]]) -> None:
@@ -152,26 +153,9 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
     if not done:
         return
     rows = [_done_row(entry, outcome) for entry, outcome in done]
-    held, batch = _held(connection, system, token, rows)
-    # Asked for while this was with the system, which may have been written before it was changed.
-    again = ledger.c.rewrite & batch.c.rewrite.is_(False)
-    values = held.where(ledger.c.applied_version <= batch.c.applied_version).values(
-        applied_version=batch.c.applied_version,
-        wanted_body=case(((ledger.c.wanted_version > batch.c.applied_version) | again, ledger.c.wanted_body)),
-        effects=ledger.c.effects + batch.c.effects,
-        repairs=ledger.c.repairs + batch.c.repairs,
-        external_ref=func.coalesce(batch.c.external_ref, ledger.c.external_ref),
-        applied_at=now(),
-        due_at=now(),
-        attempt=0,
-        failing_since=None,
-        last_error=None,
-        fingerprint=None,
-        rewrite=again,
-        **_KNOWN,
-        **_NO_LEASE,
-    )
-    kept = set(connection.execute(values.returning(ledger.c.order_no)).scalars())
+    batch, recorded = _recording(is_postgres(connection))
+    asked = {"whose": system, "token": token} | batch.given(rows)
+    kept = set(connection.execute(recorded, asked).scalars())
     rows = [row for entry, outcome in done if entry.order_no in kept for row in _applied_rows(system, entry, outcome)]
     insert_rows(connection, journal, rows)
 
@@ -181,10 +165,11 @@ def record_retry(connection: Connection, system: str, token: str, retried: Seque
     if not retried:
         return
     rows = [_retry_row(entry, retry) for entry, retry in retried]
-    given_back, batch = _held(connection, system, token, rows)
-    due = {name: batch.c[name] for name in ("attempt", "last_error", "fingerprint", "tried_version")}
-    since = {"failing_since": case((batch.c.attempt == 0, None), else_=func.coalesce(ledger.c.failing_since, now()))}
-    connection.execute(given_back.values(due | since | {"due_at": in_seconds(batch.c.after_seconds)} | _NO_LEASE))
+    given_back, batch = _held(is_postgres(connection), list(rows[0]))
+    due = {name: batch.rows.c[name] for name in ("attempt", "last_error", "fingerprint", "tried_version")}
+    charged = case((batch.rows.c.attempt == 0, None), else_=func.coalesce(ledger.c.failing_since, now()))
+    values = due | {"failing_since": charged, "due_at": in_seconds(batch.rows.c.after_seconds)} | _NO_LEASE
+    connection.execute(given_back.values(values), {"whose": system, "token": token} | batch.given(rows))
 
 
 def record_parked(
@@ -196,20 +181,23 @@ def record_parked(
     """
     if not parked:
         return
-    put_aside, batch = _held(connection, system, token, [_parked_row(entry, park) for entry, park in parked])
-    newer = ledger.c.wanted_version > batch.c.wanted_version
+    rows = [_parked_row(entry, park) for entry, park in parked]
+    put_aside, batch = _held(is_postgres(connection), list(rows[0]))
+    given = batch.rows.c
+    newer = ledger.c.wanted_version > given.wanted_version
     values = {
-        "parked_reason": case((newer, None), else_=batch.c.parked_reason),
+        "parked_reason": case((newer, None), else_=given.parked_reason),
         "parked_at": now(),
-        "attempt": case((newer, 0), else_=batch.c.attempt),
+        "attempt": case((newer, 0), else_=given.attempt),
         "failing_since": case((newer, None), else_=ledger.c.failing_since),
-        "last_error": batch.c.last_error,
-        "fingerprint": batch.c.fingerprint,
-        "tried_version": batch.c.tried_version,
-        "due_at": case((batch.c.tried_version.is_not(None), in_seconds(settle_seconds)), else_=now()),
+        "last_error": given.last_error,
+        "fingerprint": given.fingerprint,
+        "tried_version": given.tried_version,
+        "due_at": case((given.tried_version.is_not(None), in_seconds(settle_seconds)), else_=now()),
     }
     told = put_aside.values(values | _NO_LEASE).returning(ledger.c.order_no, ledger.c.parked_reason)
-    waiting = {order_no for order_no, reason in connection.execute(told) if reason is not None}
+    asked = {"whose": system, "token": token} | batch.given(rows)
+    waiting = {order_no for order_no, reason in connection.execute(told, asked) if reason is not None}
     insert_rows(
         connection, journal, [_trace(system, entry, "parked") for entry, _ in parked if entry.order_no in waiting]
     )
@@ -218,8 +206,9 @@ def record_parked(
 def _put_off(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
     """Let orders wait for the version that follows, which makes them due; what is in doubt is asked about as ever."""
     if order_numbers:
-        here = _those(connection, system, order_numbers) & ledger.c.tried_version.is_(None)
-        connection.execute(update(ledger).where(here).values(due_at=in_seconds(FOLLOWS_WITHIN_SECONDS)))
+        batch, put_off = _putting_off(is_postgres(connection))
+        rows = batch.given([{"order_no": number} for number in order_numbers])
+        connection.execute(put_off, {"whose": system} | rows)
 
 
 def _version(received: tuple[Event, Delivery]) -> int:
@@ -282,12 +271,77 @@ def _parked_row(entry: Entry, park: Park) -> dict[str, object]:
     }
 
 
-def _those(connection: Connection, system: str, order_numbers: Sequence[str]) -> ColumnElement[bool]:
-    batch = batch_of(connection, ledger, [{"order_no": order_no} for order_no in order_numbers])
-    return (ledger.c.system == system) & ledger.c.order_no.in_(select(batch.c.order_no))
+@cache
+def _raising(postgres: bool) -> tuple[Batch, Any]:
+    batch = Batch(postgres, ledger, WANTED)
+    given = raising(postgres, batch)
+    rejected = ledger.c.parked_reason == ParkedReason.REJECTED
+    in_doubt = ledger.c.tried_version.is_not(None)
+    raised = given.on_conflict_do_update(
+        index_elements=["system", "order_no"],
+        set_={key: given.excluded[key] for key in WANTED[2:]}
+        | {"parked_reason": case((rejected, None), else_=ledger.c.parked_reason)}
+        | {"attempt": case((rejected, 0), else_=ledger.c.attempt)}
+        | {"failing_since": case((rejected, None), else_=ledger.c.failing_since)}
+        | {"due_at": case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)},
+        where=ledger.c.wanted_version < given.excluded.wanted_version,
+    )
+    return batch, raised.returning(ledger.c.wanted_event_id)
 
 
-def _held(connection: Connection, system: str, token: str, rows: Sequence[Row]) -> tuple[Update, FromClause]:
-    batch = batch_of(connection, ledger, rows, after_seconds=Float())
-    ours = (ledger.c.system == system) & (ledger.c.lease_token == token)
-    return update(ledger).where(ours, ledger.c.order_no == batch.c.order_no), batch
+@cache
+def _putting_off(postgres: bool) -> tuple[Batch, Update]:
+    batch, here = _those(postgres)
+    off = update(ledger).where(here, ledger.c.tried_version.is_(None))
+    return batch, off.values(due_at=in_seconds(FOLLOWS_WITHIN_SECONDS))
+
+
+@cache
+def _leasing(postgres: bool) -> tuple[Batch, Update]:
+    batch, here = _those(postgres)
+    until = {"lease_token": bindparam("token"), "lease_until": in_seconds(_LEASE), "due_at": in_seconds(_SETTLE)}
+    return batch, update(ledger).where(here).values(tried_version=ledger.c.wanted_version, **until)
+
+
+@cache
+def _locking(postgres: bool) -> tuple[Batch, Select[Any]]:
+    batch, here = _those(postgres)
+    return batch, select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()
+
+
+@cache
+def _recording(postgres: bool) -> tuple[Batch, Any]:
+    held, batch = _held(postgres, _DONE)
+    given = batch.rows.c
+    # Asked for while this was with the system, which may have been written before it was changed.
+    again = ledger.c.rewrite & given.rewrite.is_(False)
+    values = held.where(ledger.c.applied_version <= given.applied_version).values(
+        applied_version=given.applied_version,
+        wanted_body=case(((ledger.c.wanted_version > given.applied_version) | again, ledger.c.wanted_body)),
+        effects=ledger.c.effects + given.effects,
+        repairs=ledger.c.repairs + given.repairs,
+        external_ref=func.coalesce(given.external_ref, ledger.c.external_ref),
+        applied_at=now(),
+        due_at=now(),
+        attempt=0,
+        failing_since=None,
+        last_error=None,
+        fingerprint=None,
+        rewrite=again,
+        **_KNOWN,
+        **_NO_LEASE,
+    )
+    return batch, values.returning(ledger.c.order_no)
+
+
+def _those(postgres: bool) -> tuple[Batch, ColumnElement[bool]]:
+    """Entries of the system `whose`, by a batch of order numbers."""
+    batch = Batch(postgres, ledger, ["order_no"])
+    return batch, (ledger.c.system == bindparam("whose")) & ledger.c.order_no.in_(select(batch.rows.c.order_no))
+
+
+def _held(postgres: bool, names: Sequence[str]) -> tuple[Update, Batch]:
+    """UPDATE of the entries that the system `whose` holds by a `token`, each beside its row of a batch."""
+    batch = Batch(postgres, ledger, names, after_seconds=Float())
+    ours = (ledger.c.system == bindparam("whose")) & (ledger.c.lease_token == bindparam("token"))
+    return update(ledger).where(ours, ledger.c.order_no == batch.rows.c.order_no), batch

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select, update
 
+from hub.batches import Batch, insert_rows
 from hub.consumers import ledger as entries
-from hub.database import Row, insert_rows, now
+from hub.database import Row, is_postgres, now
 from hub.schemas.envelope import Event
 from hub.tables import journal, ledger
 
@@ -119,13 +120,14 @@ def replay(
         return set()
     marked = {"rewrite": True} if rewrite else {}
     wanted = [entries.wanted_row(system, event, body) | marked for event, body in zip(events, bodies, strict=True)]
-    again = entries.raising(connection, wanted)
+    batch = Batch(is_postgres(connection), ledger, list(wanted[0]))
+    again = entries.raising(is_postgres(connection), batch)
     freed = {"parked_reason": None, "parked_at": None, "attempt": 0, "failing_since": None}
     values = {key: again.excluded[key] for key in list(wanted[0])[2:]} | freed
     values["due_at"] = case((_IN_DOUBT, ledger.c.due_at), else_=again.excluded.due_at)
     newer = ledger.c.wanted_version <= again.excluded.wanted_version
     raised = again.on_conflict_do_update(index_elements=["system", "order_no"], set_=values, where=newer)
-    taken = set(connection.execute(raised.returning(ledger.c.order_no)).scalars())
+    taken = set(connection.execute(raised.returning(ledger.c.order_no), batch.given(wanted)).scalars())
     rows = [entries.traced(system, each.subject, each.order.version, each.id, "replayed") for each in events]
     insert_rows(connection, journal, [row for row in rows if row["order_no"] in taken])
     return taken

@@ -26,8 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
+from hub.batches import batch_of
 from hub.crash_points import reach
-from hub.database import batch_of, in_seconds, is_postgres, now, translate
+from hub.database import in_seconds, is_postgres, now, translate
 from hub.errors import DependencyDown, HubError
 from hub.oms import orders, own_rows, writer
 from hub.oms.orders import Changed

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Float, bindparam, select, update
 
 from hub.database import in_seconds, insert_into, now
 from hub.errors import LeaseLost
 from hub.holder import is_dead
 from hub.tables import leases
+
+_RENEWED = (
+    update(leases)
+    .where(leases.c.name == bindparam("whose"), leases.c.epoch == bindparam("known"))
+    .values(lease_until=in_seconds(bindparam("seconds", type_=Float())))
+)
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,8 @@ def free_dead(connection: Connection, name: str) -> None:
 
 def renew(connection: Connection, lease: Lease, seconds: float) -> bool:
     """Keep the lease for some seconds more; False where somebody else holds it now."""
-    renewed = update(leases).where(leases.c.name == lease.name, leases.c.epoch == lease.epoch)
-    return connection.execute(renewed.values(lease_until=in_seconds(seconds))).rowcount == 1
+    asked = {"whose": lease.name, "known": lease.epoch, "seconds": seconds}
+    return connection.execute(_RENEWED, asked).rowcount == 1
 
 
 def keep(connection: Connection, lease: Lease, seconds: float) -> None:
@@ -56,5 +62,4 @@ def keep(connection: Connection, lease: Lease, seconds: float) -> None:
 
 def release(connection: Connection, lease: Lease) -> None:
     """Give the lease back, so that the next holder need not wait."""
-    given_back = update(leases).where(leases.c.name == lease.name, leases.c.epoch == lease.epoch)
-    connection.execute(given_back.values(lease_until=in_seconds(-1)))
+    connection.execute(_RENEWED, {"whose": lease.name, "known": lease.epoch, "seconds": -1.0})

@@ -16,8 +16,9 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from hub import clock
 from hub.audit.chain import HISTORY_FIELDS, START, link
+from hub.batches import all_of, batch_of, insert_rows
 from hub.crash_points import reach
-from hub.database import all_of, batch_of, insert_into, insert_rows
+from hub.database import insert_into
 from hub.errors import HubError, NotFound, Refused
 from hub.oms import outbox, writer
 from hub.oms.outbox import Announcement

@@ -9,12 +9,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, delete, exists, func, select, update
+from sqlalchemy import Connection, Delete, Insert, Select, bindparam, delete, exists, func, select, update
 
 from hub import clock
-from hub.database import batch_of, in_seconds, insert_rows, now
+from hub.batches import Batch, insert_rows
+from hub.database import Row, in_seconds, is_postgres, now
 from hub.schemas.envelope import Event, OrderChanged, routing_key, sequence_of
 from hub.schemas.order import Change, Order, Status
 from hub.schemas.registry import encode, event_type
@@ -60,6 +62,14 @@ class Pending(NamedTuple):
     followed: bool = False
 
 
+_CLAIMED = (
+    select(*(outbox.c[name] for name in Pending._fields if name != "followed"), _FOLLOWED)
+    .where(~_HELD, outbox.c.version == _OLDEST, outbox.c.slot % bindparam("shards") == bindparam("shard"))
+    .order_by(outbox.c.id)
+    .limit(bindparam("most"))
+)
+
+
 @dataclass(frozen=True)
 class Backlog:
     """What waits to be published. Age counts from the commit, in seconds."""
@@ -84,36 +94,34 @@ def claim(connection: Connection, shard: int, shards: int, limit: int, besides: 
 
     What is on its way already (`besides`, ids) is not claimed again, and keeps the later versions of its orders back.
     """
-    columns = [outbox.c[name] for name in Pending._fields if name != "followed"]
-    query = select(*columns, _FOLLOWED).where(~_HELD, outbox.c.version == _OLDEST).order_by(outbox.c.id).limit(limit)
+    asked = {"shard": shard, "shards": shards, "most": limit}
     if besides:
-        query = query.where(outbox.c.id.not_in(_ids(connection, besides)))
-    if shards > 1:
-        query = query.where(outbox.c.slot % shards == shard)
-    return [Pending(*row) for row in connection.execute(query).all()]
+        batch, claimed = _claiming_besides(is_postgres(connection))
+        asked |= batch.given(_rows(besides))
+    else:
+        claimed = _CLAIMED
+    return [Pending(*row) for row in connection.execute(claimed, asked).all()]
 
 
 def archive(connection: Connection, ids: Sequence[int]) -> None:
     """Move published rows to the archive. The caller keeps its lease in the same transaction."""
     if ids:
-        published = select(*(outbox.c[name] for name in _EVENT)).where(outbox.c.id.in_(_ids(connection, ids)))
-        connection.execute(outbox_archive.insert().from_select(_EVENT, published, include_defaults=True))
+        batch, archived, _ = _moving(is_postgres(connection))
+        connection.execute(archived, batch.given(_rows(ids)))
         drop(connection, ids)
 
 
 def drop(connection: Connection, ids: Sequence[int]) -> None:
     """Take away what nobody will ask for again."""
-    connection.execute(delete(outbox).where(outbox.c.id.in_(_ids(connection, ids))))
+    batch, _, dropped = _moving(is_postgres(connection))
+    connection.execute(dropped, batch.given(_rows(ids)))
 
 
 def hold(connection: Connection, ids: Sequence[int], reason: str, seconds: float) -> None:
     """Let these rows, and so the later versions of their orders, rest for a while; the reason stays on the row."""
-    resting = (
-        update(outbox)
-        .where(outbox.c.id.in_(_ids(connection, ids)))
-        .values(held_until=in_seconds(seconds), held_for=reason)
-    )
-    connection.execute(resting)
+    batch = Batch(is_postgres(connection), outbox, ["id"])
+    resting = update(outbox).where(outbox.c.id.in_(select(batch.rows.c.id)))
+    connection.execute(resting.values(held_until=in_seconds(seconds), held_for=reason), batch.given(_rows(ids)))
 
 
 def backlog(connection: Connection) -> Backlog:
@@ -155,8 +163,27 @@ def event_of(announcement: Announcement, event_id: str, recorded_at: datetime) -
     )
 
 
-def _ids(connection: Connection, ids: Sequence[int]) -> Select[Any]:
-    return select(batch_of(connection, outbox, [{"id": number} for number in ids]).c.id)
+@cache
+def _claiming_besides(postgres: bool) -> tuple[Batch, Select[Any]]:
+    batch = Batch(postgres, outbox, ["id"])
+    return batch, _CLAIMED.where(outbox.c.id.not_in(select(batch.rows.c.id)))
+
+
+@cache
+def _moving(postgres: bool) -> tuple[Batch, Insert, Delete]:
+    """Into the archive, and out of the outbox, by a batch of ids."""
+    batch = Batch(postgres, outbox, ["id"])
+    those = outbox.c.id.in_(select(batch.rows.c.id))
+    published = select(*(outbox.c[name] for name in _EVENT)).where(those)
+    return (
+        batch,
+        outbox_archive.insert().from_select(_EVENT, published, include_defaults=True),
+        delete(outbox).where(those),
+    )
+
+
+def _rows(ids: Sequence[int]) -> list[Row]:
+    return [{"id": number} for number in ids]
 
 
 def _aged(row: dict[str, Any]) -> dict[str, Any]:

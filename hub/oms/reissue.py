@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, exists, select
 
-from hub.database import batch_of
+from hub.batches import batch_of
 from hub.oms import orders as oms
 from hub.oms.orders import Act, Changed
 from hub.schemas.lifecycle import TRANSITIONS, Transition, next_verbs

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, FromClause, Select, select
 
-from hub.database import Row, batch_of
+from hub.batches import batch_of
+from hub.database import Row
 from hub.oms import outbox
 from hub.oms.orders import of_rows
 from hub.oms.outbox import Announcement

@@ -14,9 +14,10 @@ from itertools import chain, repeat
 from sqlalchemy import Connection, Engine, select
 
 from hub import clock, holder
+from hub.batches import batch_of
 from hub.consumers import gate
 from hub.crash_points import reach
-from hub.database import batch_of, reading, writing
+from hub.database import reading, writing
 from hub.errors import Refused
 from hub.oms import leases
 from hub.oms.leases import Lease

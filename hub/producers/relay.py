@@ -27,7 +27,7 @@ from hub.producers.flight import Flight, by_reason
 from hub.producers.messages import messages_of
 from hub.schemas import canary
 
-DEPTH = int(__import__("os").environ.get("DEPTH","1"))
+DEPTH = int(__import__("os").environ.get("DEPTH", "1"))
 GAUGES_EVERY_SECONDS = 2
 NO_QUEUE = "no queue took it"
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, func, select
 
+from hub.batches import batch_of
 from hub.bus.topology import dead_queue
 from hub.consumers import gate
-from hub.database import Row, batch_of, now
+from hub.database import Row, now
 from hub.reconcile.causes import DeadLetter, Evidence, LedgerEntry, Waiting
 from hub.tables import dead_letters, journal, ledger, order_history, orders, outbox, outbox_archive
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, select, update
 
-from hub.database import Row, all_of, batch_of, insert_into, now
+from hub.batches import all_of, batch_of
+from hub.database import Row, insert_into, now
 from hub.errors import NotFound
 from hub.night_tables import findings
 from hub.oms.snapshots import changed_since

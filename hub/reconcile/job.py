@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Engine, Select, select
 
 from hub import groups, holder, logs
 from hub.audit.verbs import Operator
+from hub.batches import batch_of
 from hub.consumers.system import System
-from hub.database import batch_of, reading, writing
+from hub.database import reading, writing
 from hub.errors import DependencyDown, HubError, Refused
 from hub.notify import queue as notices
 from hub.oms import leases

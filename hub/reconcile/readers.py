@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Engine, and_, select
 
 from hub import sides
-from hub.database import batch_of, reading
+from hub.batches import batch_of
+from hub.database import reading
 from hub.oms import snapshots
 from hub.reconcile.compare import Difference, Kind
 from hub.reconcile.rules import SystemRules

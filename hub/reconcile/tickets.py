@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, exists, select, update
 
-from hub.database import Row, insert_rows, now
+from hub.batches import insert_rows
+from hub.database import Row, now
 from hub.night_tables import findings, tickets
 from hub.reconcile.causes import Severity
 from hub.reconcile.findings import State

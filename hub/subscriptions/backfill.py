@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, exists, func, select, true
 
+from hub.batches import batch_of
 from hub.bus.port import Message
-from hub.database import batch_of, reading
+from hub.database import reading
 from hub.errors import NotFound, Undecodable
 from hub.oms.outbox import Pending
 from hub.oms.snapshots import snapshots

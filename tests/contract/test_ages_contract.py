@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, delete
 
-from hub.database import insert_rows, reading, writing
+from hub.batches import insert_rows
+from hub.database import reading, writing
 from hub.subscriptions import pages
 from hub.subscriptions.ages import Filled, oldest
 from hub.subscriptions.pages import Archive

@@ -15,7 +15,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Engine, Integer, MetaData, S
 from sqlalchemy.types import TypeEngine
 
 from hub import sides
-from hub.database import insert_rows, writing
+from hub.batches import insert_rows
+from hub.database import writing
 from hub.schemas.facts import HEAD, LINE, LineFacts, OrderFacts
 from hub.sides import EVERYTHING, Buckets, Chosen, Digests, Numbers, Recipe, Side
 from tests.builders import make_facts, make_line_facts

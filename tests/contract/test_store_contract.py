@@ -33,7 +33,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from hub import holder, tables
-from hub.database import UtcTime, batch_of, in_seconds, insert_rows, now, reading, writing
+from hub.batches import batch_of, insert_rows
+from hub.database import UtcTime, in_seconds, now, reading, writing
 from hub.errors import (
     BadInput,
     DependencyDown,

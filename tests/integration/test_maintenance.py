@@ -21,11 +21,12 @@ from sqlalchemy import Engine, Table, insert, text, update
 from hub import clock, crash_points, groups
 from hub.audit.verbs import Operator
 from hub.audit.verbs import listed as audited
+from hub.batches import insert_rows
 from hub.bus.port import Delivery
 from hub.call_tables import call_orders, calls
 from hub.consumers import dead_letters as letters
 from hub.consumers import ledger
-from hub.database import insert_rows, is_postgres, reading, writing
+from hub.database import is_postgres, reading, writing
 from hub.errors import Refused, Undecodable
 from hub.migrations import partitions
 from hub.night_tables import alert_causes, findings, notices, reconcile_runs, tickets

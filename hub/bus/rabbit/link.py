@@ -28,7 +28,7 @@ _REFUSAL_CODES = (ACCESS_REFUSED, 406, 530)
 Nodes = Sequence[pika.ConnectionParameters]
 
 
-class Corked(pika.SelectConnection):
+class Corked(pika.SelectConnection):  # type: ignore[misc] # pika says nothing of its types
     """A connection that hands many frames to the system at once, where pika calls it three times for each message."""
 
     _held_back: list[bytes] | None = None
@@ -36,7 +36,8 @@ class Corked(pika.SelectConnection):
     @contextmanager
     def corked(self) -> Iterator[None]:
         """Frames of meanwhile go out together at the end."""
-        self._held_back = frames = []
+        frames: list[bytes] = []
+        self._held_back = frames
         try:
             yield
         finally:
