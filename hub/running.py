@@ -17,6 +17,7 @@ from hub.bus.rabbit.bus import RabbitBus
 from hub.bus.topology import outside, queue_of
 from hub.consumers import crew
 from hub.consumers.canaries import Lookout
+from hub.consumers.handover import Handover
 from hub.consumers.receiver import Drain, Receiver
 from hub.consumers.worker import set_gauges
 from hub.daemon import STALE_SECONDS, Loop, Vitals, beside, run_loops, stop_on_signals
@@ -124,11 +125,15 @@ def run_consumer(settings: config.Settings, name: str) -> None:
         system = system_of(settings, name, engine)
         stack.callback(system.close)
         queue = queue_of(name, settings.bus.prefix)
-        receiver = Receiver(name, queue.name, engine, bus, policy)
+        # Several workers share what is in the ledger, each what it can carry.
+        handover = Handover(name, engine, policy) if policy.workers == 1 else None
+        receiver = Receiver(name, queue.name, engine, bus, policy, handover)
         drain = Drain(name, queue.dead, engine, bus, policy)
         lookout = Lookout(name, engine, policy.settle_seconds, receiver.canary_arrived)
         stack.callback(receiver.close)
         stack.callback(drain.close)
+        if handover:
+            stack.callback(handover.close)
         vitals.checks = {
             "database": lambda: migrations.check(engine),
             "bus": lambda: check_bus(bus, settings),
@@ -140,7 +145,7 @@ def run_consumer(settings: config.Settings, name: str) -> None:
             Loop("receive", receiver.step, lambda _turns: None),
             Loop("drain", drain.step, lambda _turns: None),
             Loop("gauges", partial(set_gauges, engine, name), lambda _turns: stop.wait(GAUGES_EVERY_SECONDS)),
-            *crew.loops(system, engine, policy, stop, lambda: _sleep(receiver, policy), lookout),
+            *crew.loops(system, engine, policy, stop, lambda: _sleep(receiver, handover, policy), lookout, handover),
         ]
         run_loops(loops, stop, vitals)
 
@@ -239,6 +244,9 @@ def _pause(turns: int, longest: float) -> float:
     return min(FIRST_PAUSE * 2.0 ** min(turns, 20), longest)
 
 
-def _sleep(receiver: Receiver, policy: groups.Consumer) -> None:
+def _sleep(receiver: Receiver, handover: Handover | None, policy: groups.Consumer) -> None:
+    if handover:
+        handover.wait(policy.poll_seconds)
+        return
     receiver.arrived.wait(policy.poll_seconds)
     receiver.arrived.clear()

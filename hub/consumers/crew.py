@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from hub import groups
 from hub.consumers.canaries import Lookout
+from hub.consumers.handover import Handover
 from hub.consumers.system import System
 from hub.consumers.worker import Worker
 from hub.daemon import Loop
@@ -24,14 +25,17 @@ def loops(  # noqa: PLR0913 - what a crew is made of
     stop: Signal,
     idle: Callable[[], object],
     lookout: Lookout | None = None,
+    handover: Handover | None = None,
 ) -> Iterator[Loop]:
     """One loop a worker; `idle` is what the first does while there is nothing to do. It has the `lookout` too.
+
+    A `handover` is for a worker that is alone.
 
     Only the first asks the ledger again and again. A helper that finds nothing sleeps until somebody had more than
     it could carry, so idle workers cost nothing.
     """
     more = threading.Event() if policy.workers > 1 else None
-    leader = Worker(system, engine, policy, stop, more)
+    leader = Worker(system, engine, policy, stop, more, handover)
     yield Loop("work", _leading(leader, lookout) if lookout else leader.step, lambda _turns: idle())
     if more is not None:
         for number in range(2, policy.workers + 1):

@@ -12,9 +12,24 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Float, Select, Update, bindparam, case, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    not_,
+    or_,
+    select,
+    text,
+    update,
+)
 
-from hub.batches import Batch, all_of, insert_rows
+from hub.batches import Batch, insert_rows
 from hub.bus.port import Delivery
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint
 from hub.database import in_seconds, insert_of, is_postgres, now
@@ -70,31 +85,67 @@ _OLDEST_DUE = (
 )
 
 
-def want(connection: Connection, system: str, received: Sequence[tuple[Event, Delivery]]) -> int:
-    """Raise what is wanted to the events just received; duplicates and older ones change nothing. How many raised it.
+class Claim(NamedTuple):
+    """Who claims, and for how long: by a token, a lease, and the time in which the system may still act after it."""
+
+    token: str
+    lease_seconds: float
+    settle_seconds: float
+
+
+NOBODYS = Claim("", 0.0, 0.0)
+
+
+class Wanting(NamedTuple):
+    """How many events raised what is wanted, and the entries that were claimed on the way."""
+
+    raised: int
+    claimed: Sequence[Entry]
+
+
+def want(
+    connection: Connection, system: str, received: Sequence[tuple[Event, Delivery]], claim: Claim = NOBODYS
+) -> Wanting:
+    """Raise what is wanted to the events just received; duplicates and older ones change nothing.
 
     A newer version frees an order that was rejected: it may be the corrected one. What was published with a newer
-    version behind it waits for that one: no parcel is asked for that the OMS knows to have left.
+    version behind it waits for that one: no parcel is asked for that the OMS knows to have left. With a claim, what
+    was raised and is nobody's is claimed as by `claim`; all else is left to that.
     """
     newest = {event.subject: (event, delivery) for event, delivery in sorted(received, key=_version)}
     chosen = [newest[number] for number in sorted(newest)]
     batch, raised = _raising(is_postgres(connection))
-    rows = [wanted_row(system, event, delivery.body.decode()) for event, delivery in chosen]
-    ids = set(connection.execute(raised, batch.given(rows)).scalars())
+    rows = [
+        wanted_row(system, event, delivery.body.decode()) | {"lease_token": _token(claim, delivery)}
+        for event, delivery in chosen
+    ]
+    given = batch.given(rows) | {"lease": claim.lease_seconds, "settle": claim.settle_seconds}
+    told = connection.execute(raised, given).all()
+    ids = {row.wanted_event_id for row in told}
     _put_off(connection, system, [event.subject for event, at in chosen if event.id in ids and FOLLOWED in at.headers])
     first = {event.id: position for position, (event, _) in reversed([*enumerate(received)])}
-    rows = [
-        _received_row(system, event, event.id in ids and first[event.id] == position)
-        for position, (event, _) in enumerate(received)
-    ]
-    insert_rows(connection, journal, rows)
-    return len(ids)
+    insert_rows(
+        connection,
+        journal,
+        [
+            _received_row(system, event, event.id in ids and first[event.id] == position)
+            for position, (event, _) in enumerate(received)
+        ],
+    )
+    mine = {row.order_no: row for row in told if claim.token and row.lease_token == claim.token}
+    return Wanting(len(ids), [_entry(mine[event.subject], event, at) for event, at in chosen if event.subject in mine])
 
 
-def raising(postgres: bool, batch: Batch) -> Any:
-    """INSERT of what is wanted, due at once, to be given its ON CONFLICT; rows as `wanted_row` makes them."""
-    columns = [*batch.rows.c.keys(), "due_at"]
-    return insert_of(postgres, ledger).from_select(columns, all_of(batch.rows, now()), include_defaults=True)
+def raising(postgres: bool, batch: Batch, *more: tuple[str, Any]) -> Any:
+    """INSERT of what is wanted, due at once, to be given its ON CONFLICT; rows as `wanted_row` makes them.
+
+    Of `more` columns, name and value.
+    """
+    further = dict([("due_at", now()), *more])
+    taken = [column for column in batch.rows.c if column.name not in further]
+    named = [*(column.name for column in taken), *further]
+    chosen = select(*taken, *further.values()).where(text("true"))
+    return insert_of(postgres, ledger).from_select(named, chosen, include_defaults=True)
 
 
 def wanted_row(system: str, event: Event, body: str) -> dict[str, object]:
@@ -139,6 +190,12 @@ def free_dead(connection: Connection, system: str, settle_seconds: float = 0) ->
     dead = [token for token in connection.execute(held.distinct()).scalars() if token and is_dead(token)]
     freed = update(ledger).where(here, ledger.c.lease_token.in_(dead))
     connection.execute(freed.values(due_at=in_seconds(settle_seconds), **_NO_LEASE))
+
+
+def give_back(connection: Connection, system: str, token: str) -> None:
+    """Let go what was claimed and never handed to the system: nothing of it is in doubt."""
+    held = update(ledger).where(ledger.c.system == system, ledger.c.lease_token == token)
+    connection.execute(held.values(due_at=now(), **_KNOWN, **_NO_LEASE))
 
 
 def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
@@ -211,6 +268,27 @@ def _put_off(connection: Connection, system: str, order_numbers: Sequence[str]) 
         connection.execute(put_off, {"whose": system} | rows)
 
 
+def _token(claim: Claim, delivery: Delivery) -> str | None:
+    """What is followed by a newer version waits for that one."""
+    return None if FOLLOWED in delivery.headers else claim.token or None
+
+
+def _entry(row: Any, event: Event, delivery: Delivery) -> Entry:
+    """What was claimed as it was raised: nothing is in doubt."""
+    return Entry(
+        order_no=row.order_no,
+        wanted_version=event.order.version,
+        wanted_event_id=event.id,
+        wanted_body=delivery.body.decode(),
+        wanted_at=event.recordedtime,
+        applied_version=row.applied_version,
+        attempt=row.attempt,
+        failing_since=row.failing_since,
+        rewrite=row.rewrite,
+        external_ref=row.external_ref,
+    )
+
+
 def _version(received: tuple[Event, Delivery]) -> int:
     return received[0].order.version
 
@@ -273,20 +351,31 @@ def _parked_row(entry: Entry, park: Park) -> dict[str, object]:
 
 @cache
 def _raising(postgres: bool) -> tuple[Batch, Any]:
-    batch = Batch(postgres, ledger, WANTED)
-    given = raising(postgres, batch)
+    batch = Batch(postgres, ledger, [*WANTED, "lease_token"])
+    token = batch.rows.c.lease_token
+    leased = [
+        ("due_at", case((token.is_not(None), in_seconds(_SETTLE)), else_=now())),
+        ("lease_until", case((token.is_not(None), in_seconds(_LEASE)))),
+        ("tried_version", case((token.is_not(None), batch.rows.c.wanted_version))),
+    ]
+    given = raising(postgres, batch, *leased)
     rejected = ledger.c.parked_reason == ParkedReason.REJECTED
     in_doubt = ledger.c.tried_version.is_not(None)
+    # Whatever the system may have been told is asked about first, by who claims it from the ledger.
+    taken = or_(in_doubt, ledger.c.lease_token.is_not(None), and_(ledger.c.parked_reason.is_not(None), not_(rejected)))
+    lease = ("lease_token", "lease_until", "tried_version")
     raised = given.on_conflict_do_update(
         index_elements=["system", "order_no"],
         set_={key: given.excluded[key] for key in WANTED[2:]}
+        | {key: case((taken, ledger.c[key]), else_=given.excluded[key]) for key in lease}
         | {"parked_reason": case((rejected, None), else_=ledger.c.parked_reason)}
         | {"attempt": case((rejected, 0), else_=ledger.c.attempt)}
         | {"failing_since": case((rejected, None), else_=ledger.c.failing_since)}
         | {"due_at": case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)},
         where=ledger.c.wanted_version < given.excluded.wanted_version,
     )
-    return batch, raised.returning(ledger.c.wanted_event_id)
+    known = ("order_no", "wanted_event_id", "applied_version", "attempt", "failing_since", "rewrite", "external_ref")
+    return batch, raised.returning(*(ledger.c[name] for name in known), ledger.c.lease_token)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The way in: START HERE. Takes a queue into the ledger of one system and knows nothing of the worker.
+"""The way in: START HERE. Takes a queue into the ledger of one system; of the worker it knows where to hand over.
 
 A crash between any two lines is safe: what was not committed is delivered again.
 """
@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Engine
 from hub import groups, logs, metrics
 from hub.bus.port import Bus, Delivery, Subscription
 from hub.consumers import canaries, dead_letters, ledger
+from hub.consumers.handover import Claimed, Handover
+from hub.consumers.handover import claimed as handed
 from hub.crash_points import reach
 from hub.database import writing
 from hub.errors import BusLost, Undecodable
@@ -34,12 +36,22 @@ class Taken:
     seen: int
     dead: Sequence[Dead]
     canaries: int = 0
+    claimed: Claimed | None = None
 
 
 class Receiver:
     """Takes one queue into the hub's own database and settles it with the bus."""
 
-    def __init__(self, system: str, queue: str, engine: Engine, bus: Bus, settings: groups.Consumer) -> None:
+    def __init__(  # noqa: PLR0913 - whose, from where, into what and how
+        self,
+        system: str,
+        queue: str,
+        engine: Engine,
+        bus: Bus,
+        settings: groups.Consumer,
+        onward: Handover | None = None,
+    ) -> None:
+        """With `onward`, what comes in is handed over as long as somebody takes it there."""
         self.system = system
         self.queue = queue
         self._engine = engine
@@ -48,6 +60,7 @@ class Receiver:
         self._subscription: Subscription | None = None
         self._unkept: list[Delivery] = []
         self._shown = 0
+        self._onward = onward
         self.arrived = Signal()
         self.canary_arrived = Signal()
 
@@ -79,19 +92,29 @@ class Receiver:
             self._subscription.close()
             self._subscription = None
 
-    def take(self, connection: Connection, deliveries: Sequence[Delivery]) -> Taken:
-        """Raise what the ledger wants; put what is no event with the dead letters."""
+    def take(self, connection: Connection, deliveries: Sequence[Delivery], onward: Handover | None = None) -> Taken:
+        """Raise what the ledger wants, claimed where it goes `onward`; put what is no event with the dead letters."""
         found = [delivery for delivery in deliveries if delivery.routing_key == canary.ROUTING_KEY]
         if found:
             deliveries = [delivery for delivery in deliveries if delivery.routing_key != canary.ROUTING_KEY]
         events, dead = decode_all(deliveries)
-        raised = ledger.want(connection, self.system, events) if events else 0
+        raised, claimed = self._raise(connection, events, onward) if events else (0, None)
         seen = len(deliveries) - len(dead) - raised
         kept, unread = canaries.want(connection, self.system, found) if found else (0, [])
         dead += unread
         for delivery, error in dead:
             dead_letters.keep(connection, self.queue, delivery, error)
-        return Taken(raised, seen, dead, kept)
+        return Taken(raised, seen, dead, kept, claimed)
+
+    def _raise(
+        self, connection: Connection, events: Sequence[tuple[Event, Delivery]], onward: Handover | None
+    ) -> tuple[int, Claimed | None]:
+        right = onward.claim(connection) if onward else None
+        if right is None:
+            return ledger.want(connection, self.system, events).raised, None
+        claim, breaker = right
+        raised, entries = ledger.want(connection, self.system, events, claim)
+        return raised, handed(claim, breaker, entries, {event.id: event.order for event, _ in events})
 
     def _show(self) -> None:
         if len(self._unkept) != self._shown:
@@ -104,10 +127,20 @@ class Receiver:
 
     def _keep(self, deliveries: Sequence[Delivery]) -> None:
         reach("receive.received")
+        onward = self._onward if self._onward and self._onward.is_free() else None
         with writing(self._engine) as connection:
-            taken = self.take(connection, deliveries)
+            taken = self.take(connection, deliveries, onward)
         reach("receive.kept")
         self._count(taken)
+        if self._onward:
+            self._hand_over(self._onward, taken)
+
+    def _hand_over(self, onward: Handover, taken: Taken) -> None:
+        there = taken.claimed.entries if taken.claimed else ()
+        if taken.claimed and there:
+            onward.put(taken.claimed)
+        if taken.raised > len(there):
+            onward.leave()
 
     def _count(self, taken: Taken) -> None:
         metrics.events_received.labels(self.system, "wanted").inc(taken.raised)
@@ -131,7 +164,7 @@ class Receiver:
 class Drain(Receiver):
     """Takes what the broker has put aside, because it was delivered too often, to the dead letters."""
 
-    def take(self, connection: Connection, deliveries: Sequence[Delivery]) -> Taken:
+    def take(self, connection: Connection, deliveries: Sequence[Delivery], onward: Handover | None = None) -> Taken:  # noqa: ARG002
         """All of it, events too: something about each of them ended its receivers, so nobody looks inside."""
         dead = [(delivery, _too_often(self.queue)) for delivery in deliveries]
         for delivery, error in dead:

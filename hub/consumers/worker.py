@@ -18,12 +18,14 @@ from hub import clock, groups, holder, logs, metrics
 from hub.consumers import gate, ledger, standings
 from hub.consumers.breaker import Breaker, is_charged, is_storm
 from hub.consumers.gate import Passage
+from hub.consumers.handover import Claimed, Handover
 from hub.consumers.ledger import Entry
 from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.crash_points import reach
 from hub.database import reading, writing
 from hub.errors import HubError, OutcomeUnknown, Postponed, Rejected, SystemFailure, Undecodable
+from hub.schemas.order import Order
 from hub.schemas.registry import decode
 
 GAUGES_EVERY_SECONDS = 2
@@ -38,38 +40,64 @@ Looked = Mapping[str, Shown | SystemFailure]
 class Worker:
     """Brings one system to what its ledger wants. Several may work side by side, on any machine."""
 
-    def __init__(
-        self, system: System, engine: Engine, settings: groups.Consumer, stop: Signal, more: Signal | None = None
+    def __init__(  # noqa: PLR0913 - what it brings, where it is written, and who else is there
+        self,
+        system: System,
+        engine: Engine,
+        settings: groups.Consumer,
+        stop: Signal,
+        more: Signal | None = None,
+        handover: Handover | None = None,
     ) -> None:
-        """`more` is set whenever there may be more to do than this worker can carry; alone, it carries all."""
+        """`more` is set whenever there may be more to do than this worker can carry; alone, it carries all.
+
+        With a `handover` it takes what is handed over first, and asks the ledger when there is more or time has passed.
+        """
         self._system = system
         self._engine = engine
         self._settings = settings
         self._stop = stop
         self._more = more
+        self._handover = handover
         self._most = settings.work_batch if more is None else 1
         self._holder = f"{holder.me()}.{id(self):x}"
         self._batches = itertools.count()
         self._started = False
+        self._asked = float("-inf")
         self._call_until = float("-inf")
         metrics.prepare_consumer(system.name)
 
     def step(self) -> bool:
-        """Claim ▶ ask where in doubt, apply ▶ judge and record."""
-        token = f"{self._holder}.{next(self._batches):x}"
-        entries, passage = self._claim(token)
-        if entries:
-            with metrics.counted(metrics.orders_in_hand.labels(self._system.name), len(entries)):
+        """Claim, or take what was handed over ▶ ask where in doubt, apply ▶ judge and record."""
+        claimed, rationed = self._next()
+        if claimed is not None:
+            self._call_until = claimed.begun + self._settings.lease_seconds / 2
+            with metrics.counted(metrics.orders_in_hand.labels(self._system.name), len(claimed.entries)):
                 reach("work.claimed")
-                results = self._bring(entries)
+                results = self._bring(claimed)
                 reach("work.applied")
-                self._record(token, passage.breaker, entries, results)
+                self._record(claimed, results)
                 reach("work.recorded")
-        return bool(entries) or self._rationed(passage)
+        return claimed is not None or rationed
 
-    def _claim(self, token: str) -> tuple[list[Entry], Passage]:
-        name, policy = self._system.name, self._settings
-        self._call_until = clock.monotonic() + policy.lease_seconds / 2
+    def _next(self) -> tuple[Claimed | None, bool]:
+        """What to bring next, and where there is nothing, whether that is for lack of a token alone."""
+        if self._handover is None:
+            return self._claim()
+        # However much is handed over, what the ledger has must not wait for ever.
+        in_time = clock.monotonic() - self._asked < self._settings.poll_seconds
+        if in_time and (handed := self._handover.take()):
+            return handed, False
+        if in_time and not self._handover.take_note():
+            return None, False
+        claimed, rationed = self._claim()
+        if claimed:
+            self._handover.leave()
+        return claimed, rationed
+
+    def _claim(self) -> tuple[Claimed | None, bool]:
+        name, policy, begun = self._system.name, self._settings, clock.monotonic()
+        token = f"{self._holder}.{next(self._batches):x}"
         with writing(self._engine) as connection:
             if not self._started:
                 gate.begin(connection, name)
@@ -82,9 +110,10 @@ class Worker:
                 else []
             )
             gate.taken(connection, name, passage, len(entries), policy, token)
-        self._started = True
+        self._started, self._asked = True, begun
         self._share(len(entries))
-        return entries, passage
+        claimed = Claimed(token, entries, passage.breaker, begun, {}) if entries else None
+        return claimed, self._rationed(passage)
 
     def _share(self, taken: int) -> None:
         """Few orders are spread over all workers; while there are many, each takes more at once."""
@@ -95,10 +124,11 @@ class Worker:
         if is_full:
             self._more.set()
 
-    def _bring(self, entries: Sequence[Entry]) -> list[Result]:
+    def _bring(self, claimed: Claimed) -> list[Result]:
         """One result each. An order in doubt is not touched before the system has said what it shows of it."""
+        entries, orders = claimed.entries, claimed.orders
         looked = self._look([entry.order_no for entry in entries if entry.in_doubt])
-        results = {entry.order_no: _settled(entry, looked) or _wanted(entry, looked) for entry in entries}
+        results = {entry.order_no: _settled(entry, looked) or _wanted(entry, looked, orders) for entry in entries}
         ready = {number: each for number, each in results.items() if isinstance(each, Wanted)}
         applied = dict(zip(ready, self._apply([*ready.values()]), strict=True))
         return [applied.get(number) or _result(each) for number, each in results.items()]
@@ -134,7 +164,8 @@ class Worker:
             _log.error("adapter.broken", system=self._system.name, orders=len(asked), error=logs.way(error))
             return [OutcomeUnknown(f"{self._system.name}: {type(error).__name__} in its adapter")] * len(asked)
 
-    def _record(self, token: str, before: Breaker, entries: Sequence[Entry], results: Sequence[Result]) -> None:
+    def _record(self, claimed: Claimed, results: Sequence[Result]) -> None:
+        token, before, entries = claimed.token, claimed.breaker, claimed.entries
         outcomes = self._judged(entries, results)
         done = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Done)]
         retried = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Retry)]
@@ -231,10 +262,10 @@ def _settled(entry: Entry, looked: Looked) -> Result | None:
     return shown
 
 
-def _wanted(entry: Entry, looked: Looked) -> Wanted | Rejected:
+def _wanted(entry: Entry, looked: Looked, orders: Mapping[str, Order]) -> Wanted | Rejected:
     shown = looked.get(entry.order_no)
     try:
-        order = decode(entry.wanted_body.encode()).order
+        order = orders.get(entry.wanted_event_id) or decode(entry.wanted_body.encode()).order
     except Undecodable as error:
         # Kept by another release; it must not stop the orders beside it.
         return Rejected(f"this release cannot read the event: {error}")

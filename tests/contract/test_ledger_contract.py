@@ -99,7 +99,10 @@ class TestWanting:
         with writing(engine) as connection:
             event = decode(body)
             assert (
-                ledger.want(connection, "erp", [(event, Delivery(1, event.id, "k", body, {}, redelivered=False))]) == 1
+                ledger.want(
+                    connection, "erp", [(event, Delivery(1, event.id, "k", body, {}, redelivered=False))]
+                ).raised
+                == 1
             )
 
     @pytest.mark.parametrize("field", ["id", "correlationid"])
@@ -739,7 +742,7 @@ def wanted(engine: Engine, *events: Event, system: str = "erp", followed: bool =
     headers = {FOLLOWED: "true"} if followed else {}
     with writing(engine) as connection:
         given = [(event, replace(delivery_of(event), headers=headers)) for event in events]
-        return ledger.want(connection, system, given)
+        return ledger.want(connection, system, given).raised
 
 
 def wanted_again(engine: Engine, event: Event) -> None:

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import Connection, Engine, func, select, text, update
 
 from hub import clock
-from hub.bus.port import Bus, Delivery, Fate, Message, Publisher
+from hub.bus.port import Bus, Delivery, Fate, Message, Publisher, Sending, Settled
 from hub.bus.topology import Queue, Topology
 from hub.config import Relay as Settings
 from hub.crash_points import told
@@ -359,7 +359,7 @@ class TestStopped:
         assert set(Counter(other.sent).values()) == {1}
         assert versions_of(received(bus, 15)) == {order.order_no: [1, 2, 3] for order in placed[:5]}
 
-    def test_between_two_waves_it_publishes_nothing_more(self, engine: Engine, bus: Bus) -> None:
+    def test_between_two_batches_it_publishes_nothing_more(self, engine: Engine, bus: Bus) -> None:
         bus.declare(EVERYTHING)
         for number in range(4):
             placed_order(engine, number, steps=1)
@@ -370,7 +370,7 @@ class TestStopped:
             taken_over(engine, other)
 
         slow = Recorded(Interposed(bus, stands_still))
-        with relay_on(engine, slow, QUICK.model_copy(update={"window": 2})) as late:
+        with relay_on(engine, slow, QUICK.model_copy(update={"batch": 2})) as late:
             late.step()
             assert len(slow.sent) == 2
             assert not late.step()
@@ -584,6 +584,9 @@ class InterposedPublisher:
         self._publisher: Publisher = bus.publisher()
         self._told = told
 
+    def send(self, messages: Sequence[Message]) -> Settled:
+        return Settled(self.publish(messages))
+
     def publish(self, messages: Sequence[Message]) -> list[Fate]:
         return self._told(self._publisher.publish(messages))
 
@@ -627,9 +630,12 @@ class RecordedPublisher:
         self._publisher = bus.publisher()
         self._sent = sent
 
-    def publish(self, messages: Sequence[Message]) -> list[Fate]:
+    def send(self, messages: Sequence[Message]) -> Sending:
         self._sent += [message.id for message in messages]
-        return self._publisher.publish(messages)
+        return self._publisher.send(messages)
+
+    def publish(self, messages: Sequence[Message]) -> list[Fate]:
+        return self.send(messages).fates()
 
     def check(self, queues: Sequence[str]) -> None:
         self._publisher.check(queues)

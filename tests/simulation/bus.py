@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from hub.bus.port import Delivery, Fate, Message
+from hub.bus.port import Delivery, Fate, Message, Settled
 from hub.bus.topology import Topology, dead_queue
 from hub.errors import BusLost, BusMissing
 from hub.schemas.envelope import NEWER_MAJOR
@@ -182,6 +182,9 @@ class Connection:
 
 class Publisher(Connection):
     """Sends in two parts, so that who is killed between them has sent one."""
+
+    def send(self, messages: Sequence[Message]) -> Settled:
+        return Settled(self.publish(messages))
 
     def publish(self, messages: Sequence[Message]) -> list[Fate]:
         if self.owner:

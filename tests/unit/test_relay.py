@@ -1,4 +1,4 @@
-"""The relay's pure half: which rows may go together, and what a row looks like on the bus."""
+"""The relay's pure half: what a row looks like on the bus."""
 
 import json
 from dataclasses import replace
@@ -8,12 +8,10 @@ import pytest
 from cloudevents.core.bindings.amqp import AMQPMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 from hypothesis import given
-from hypothesis import strategies as st
 
 from hub.bus.port import Fate, Message
 from hub.oms.outbox import SLOTS, Pending, slot_of
 from hub.producers.messages import fate_of, messages_of
-from hub.producers.relay import waves
 from hub.schemas.envelope import Event
 from hub.schemas.order import Change
 from hub.schemas.registry import EventType, decode
@@ -40,56 +38,6 @@ FATES = [
     ([TAKEN, UNKNOWN], UNKNOWN),
     ([UNKNOWN, NOBODYS, REFUSED], UNKNOWN),
 ]
-
-
-@st.composite
-def claimed(draw: st.DrawFn) -> list[Pending]:
-    """Rows as the outbox gives them: versions of an order ascend, orders are mixed."""
-    orders = draw(st.lists(st.sampled_from(["SO1", "SO2", "SO3", "SO4"]), max_size=30))
-    return [
-        make_pending(EVENT, id=number, order_no=order_no, version=1 + orders[:number].count(order_no))
-        for number, order_no in enumerate(orders)
-    ]
-
-
-@given(claimed())
-def test_no_wave_holds_an_order_twice(rows: list[Pending]) -> None:
-    for wave in waves(rows, 1000):
-        assert len({row.order_no for row in wave}) == len(wave)
-
-
-@given(claimed())
-def test_nothing_is_lost_and_nothing_is_added(rows: list[Pending]) -> None:
-    going = [row.id for wave in waves(rows, 1000) for row in wave]
-    assert sorted(going) == [row.id for row in rows]
-
-
-@given(claimed())
-def test_versions_of_an_order_go_one_after_the_other(rows: list[Pending]) -> None:
-    going = [row for wave in waves(rows, 1000) for row in wave]
-    for order_no in {row.order_no for row in rows}:
-        assert versions_of(order_no, going) == versions_of(order_no, rows)
-
-
-@given(claimed())
-def test_there_are_no_more_waves_than_the_longest_order_needs(rows: list[Pending]) -> None:
-    longest = max((row.version for row in rows), default=0)
-    assert len(waves(rows, 1000)) == longest
-    assert all(waves(rows, 1000))
-
-
-def versions_of(order_no: str, rows: list[Pending]) -> list[int]:
-    return [row.version for row in rows if row.order_no == order_no]
-
-
-def test_orders_of_one_version_each_go_in_one_wave() -> None:
-    rows = [make_pending(EVENT, id=number, order_no=f"SO{number}") for number in range(500)]
-    assert waves(rows, 1000) == [rows]
-
-
-def test_one_order_alone_goes_one_version_at_a_time() -> None:
-    rows = [make_pending(EVENT, id=version, version=version) for version in range(1, 6)]
-    assert waves(rows, 1000) == [[row] for row in rows]
 
 
 def test_a_message_says_in_a_header_that_a_newer_version_follows() -> None:
