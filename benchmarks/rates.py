@@ -1,0 +1,66 @@
+"""What a run did, read from the tables afterwards: measuring costs it nothing while it runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+
+from benchmarks.stand import Site
+from hub import config
+from hub.database import reading
+from hub.tables import journal, ledger, outbox, outbox_archive
+
+_BY_TRANSACTION = """
+    SELECT xmin::text, min({moment}) AS began, max({moment}) AS ended, count(*) AS rows
+    FROM {table} WHERE {which} GROUP BY xmin ORDER BY began
+"""
+# What was brought to a system, or overtaken by a newer version that was.
+_BROUGHT = ("applied", "superseded")
+
+
+def relayed(site: Site) -> float:
+    """Events a second that were published and confirmed; the first transaction only starts the clock."""
+    batches = site.rows(_BY_TRANSACTION.format(moment="published_at", table="outbox_archive", which="true"))
+    first, last = batches[0], batches[-1]
+    if len(batches) < 2:
+        raise SystemExit("one batch has no rate: measure with more events")
+    return float(sum(each.rows for each in batches[1:]) / (last.ended - first.ended).total_seconds())
+
+
+def consumed(site: Site, system: str) -> float:
+    """Events a second from the queue into a system; those that the first transaction took in start the clock."""
+    taken = f"system = '{system}' AND what IN ('wanted', 'seen')"
+    batches = site.rows(_BY_TRANSACTION.format(moment="recorded_at", table="journal", which=taken))
+    last = site.value(f"SELECT max(recorded_at) FROM journal WHERE system = '{system}' AND what NOT IN ('seen')")
+    counted = sum(each.rows for each in batches) - batches[0].rows
+    return float(counted / (last - batches[0].ended).total_seconds())
+
+
+def piped(engine: Engine) -> float:
+    """Events a second from the first that was published to the last that was brought to the slowest system."""
+    with reading(engine) as connection:
+        count, first = connection.execute(select(func.count(), func.min(outbox_archive.c.published_at))).one()
+        done = select(func.max(journal.c.recorded_at)).where(journal.c.what.in_(_BROUGHT))
+        last: datetime = connection.execute(done).scalar_one()
+    return float(count / (last - first).total_seconds())
+
+
+def is_published(engine: Engine) -> bool:
+    """Whether the outbox is empty."""
+    return _count(engine, select(func.count()).select_from(outbox)) == 0
+
+
+def has_brought(engine: Engine, events: int, *systems: str) -> bool:
+    """Whether so many events were taken in for each of these systems, all unless given, and nothing waits."""
+    names = systems or config.SYSTEMS
+    took = select(func.count()).where(journal.c.system.in_(names), journal.c.what.in_(("wanted", "seen")))
+    waits = select(func.count()).where(ledger.c.system.in_(names), ledger.c.wanted_body.is_not(None))
+    return _count(engine, took) >= events * len(names) and _count(engine, waits) == 0
+
+
+def _count(engine: Engine, query: Any) -> int:
+    with reading(engine) as connection:
+        found: int = connection.execute(query).scalar_one()
+    return found
