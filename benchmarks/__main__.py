@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import consume, latency, relay
+from benchmarks import consume, latency, pipeline, relay
 from benchmarks.stand import Plan, Stand, progress, standing
 from benchmarks.table import Row, kept, told
 
 WORKS: Mapping[str, Callable[[Stand, Plan], list[Row]]] = {
     "relay": relay.measured,
     "consume": consume.measured,
+    "pipeline": pipeline.measured,
     "latency": latency.measured,
 }
 

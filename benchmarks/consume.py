@@ -35,8 +35,8 @@ def _runs(stand: Stand, plan: Plan, rounds: int, *, distinct: bool) -> dict[str,
 def _hub(stand: Stand, count: int, *, distinct: bool) -> float:
     with stand.site() as site:
         filled = _fill(stand, site, count, distinct=distinct)
-        with site.daemon("consume", SYSTEM) as consumer:
-            site.until(lambda: rates.has_brought(site.engine, filled, SYSTEM), [consumer])
+        with site.daemons(("consume", SYSTEM)) as daemons:
+            site.until(lambda: rates.has_brought(site.engine, filled, [SYSTEM]), daemons)
         return rates.consumed(site, SYSTEM)
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import quantiles
 
-from benchmarks.stand import ROOT, Plan, Site, Stand, progress
+from benchmarks.stand import CONSUMERS, RELAY, ROOT, Plan, Site, Stand, progress
 from benchmarks.table import Row
 from benchmarks.writer import ACTOR
 from hub import config
@@ -60,9 +60,9 @@ def measured(stand: Stand, plan: Plan) -> list[Row]:
 
 
 def _hub(stand: Stand, seconds: float) -> Took:
-    with stand.site() as site, site.consumers() as consumers, site.daemon("relay") as relay:
+    with stand.site() as site, site.daemons(RELAY, *CONSUMERS) as daemons:
         rate = write(site, RATE, WARM_UP_SECONDS + seconds)
-        site.until(lambda: site.value(_UNDER_WAY) == 0, [*consumers, relay])
+        site.until(lambda: site.value(_UNDER_WAY) == 0, daemons)
         return _took(site, rate)
 
 

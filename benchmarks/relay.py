@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from statistics import median
 
 from benchmarks import events, rates
-from benchmarks.stand import Plan, Stand, progress
+from benchmarks.stand import RELAY, Plan, Stand, progress
 from benchmarks.table import Row
 
 WORK = "relay outbox -> confirmed"
@@ -50,8 +50,8 @@ def beside(key: str, work: str, other: str, runs: Mapping[str, list[float]], nam
 def _hub(stand: Stand, count: int) -> float:
     with stand.site() as site:
         events.load(site.engine, count)
-        with site.daemon("relay") as relay:
-            site.until(lambda: rates.is_published(site.engine), [relay])
+        with site.daemons(RELAY) as daemons:
+            site.until(lambda: rates.is_published(site.engine), daemons)
         return rates.relayed(site)
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".bench-venv" / "bin" / "python"
 PATIENCE_SECONDS = 180
 LOOK_SECONDS = 0.5
+RELAY = ("relay",)
+CONSUMERS = tuple(("consume", name) for name in config.SYSTEMS)
 TEMPLATE = "bench_template"
 
 
@@ -64,20 +66,16 @@ class Site:
         return self.rows(query, **values)[0][0]
 
     @contextmanager
-    def daemon(self, *command: str) -> Iterator[Daemon]:
-        """A daemon of the hub that says it is ready; told to stop at the end."""
-        with self.machine.daemon(*command, "--probe-port", "0") as daemon:
-            if not daemon.ready():
-                raise SystemExit(f"hub {' '.join(command)} is not ready:\n{daemon.said()[-2000:]}")
-            yield daemon
-
-    @contextmanager
-    def consumers(self) -> Iterator[list[Daemon]]:
-        """The consumers of all systems."""
+    def daemons(self, *commands: Sequence[str]) -> Iterator[list[Daemon]]:
+        """Daemons of the hub, started at once and all of them ready; they are gone at the end."""
         with ExitStack() as stack:
-            yield [stack.enter_context(self.daemon("consume", name)) for name in config.SYSTEMS]
+            started = [stack.enter_context(self.machine.daemon(*each, "--probe-port", "0")) for each in commands]
+            for daemon in started:
+                if not daemon.ready():
+                    raise SystemExit(f"hub {' '.join(daemon.arguments)} is not ready:\n{daemon.said()[-2000:]}")
+            yield started
 
-    def until(self, done: Callable[[], bool], daemons: list[Daemon], seconds: float = PATIENCE_SECONDS) -> None:
+    def until(self, done: Callable[[], bool], daemons: Sequence[Daemon], seconds: float = PATIENCE_SECONDS) -> None:
         """Look twice a second whether it is done; whoever measures by the tables must not keep the server busy."""
         deadline = time.monotonic() + seconds
         while not done():
@@ -138,8 +136,9 @@ class Peer:
 class Stand:
     """Two servers, and a template database that holds the events and from which every run has a fresh copy."""
 
-    def __init__(self, postgres: BenchNode, rabbit: RabbitNode, home: Path) -> None:
-        self._postgres, self._rabbit, self._home = postgres, rabbit, home
+    def __init__(self, postgres: BenchNode, rabbit: RabbitNode, home: Path, orders: Path | None) -> None:
+        """`orders` is a file of histories, where they are not to be made up."""
+        self._postgres, self._rabbit, self._home, self.orders = postgres, rabbit, home, orders
         self._copies = 0
         self.mean_bytes = 0.0
 
@@ -148,8 +147,9 @@ class Stand:
         """Where the broker is."""
         return self._rabbit.url()
 
-    def prepare(self, orders: Path) -> None:
-        """Make the hub's tables, queues and interface tables, and the template with the events of a file."""
+    def prepare(self, count: int) -> None:
+        """Make the hub's tables, queues and interface tables, and the template with the events of the file."""
+        orders = self.orders or events.made_up(self._home, count)
         url = self._postgres.create_database(TEMPLATE)
         with self._site(url) as site:
             wiring.prepare(site.machine.settings)
@@ -215,8 +215,8 @@ def standing(orders: Path | None, count: int) -> Iterator[Stand]:
         RabbitNode() as rabbit,
         TemporaryDirectory(prefix="hub-bench-") as home,
     ):
-        stand = Stand(postgres, rabbit, Path(home))
-        stand.prepare((orders or events.made_up(Path(home), count)).resolve())
+        stand = Stand(postgres, rabbit, Path(home), orders)
+        stand.prepare(count)
         yield stand
 
 
