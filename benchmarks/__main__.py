@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import consume, latency, pipeline, relay
+from benchmarks import consume, embedded, latency, pipeline, relay
 from benchmarks.stand import Plan, Stand, progress, standing
 from benchmarks.table import Row, kept, told
 
@@ -20,6 +20,7 @@ WORKS: Mapping[str, Callable[[Stand, Plan], list[Row]]] = {
     "consume": consume.measured,
     "pipeline": pipeline.measured,
     "latency": latency.measured,
+    "embedded": embedded.measured,
 }
 
 
