@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import consume, embedded, latency, pipeline, relay
+from benchmarks import consume, embedded, growth, latency, pipeline, relay
 from benchmarks.stand import Plan, Stand, progress, standing
 from benchmarks.table import Row, kept, told
 
@@ -21,6 +21,7 @@ WORKS: Mapping[str, Callable[[Stand, Plan], list[Row]]] = {
     "pipeline": pipeline.measured,
     "latency": latency.measured,
     "embedded": embedded.measured,
+    "growth": growth.measured,
 }
 
 
