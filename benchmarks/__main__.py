@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import consume, embedded, growth, latency, pipeline, relay
-from benchmarks.stand import Plan, Stand, progress, standing
+from benchmarks.stand import PEERS, Plan, Stand, progress, standing
 from benchmarks.table import Row, kept, told
 
 WORKS: Mapping[str, Callable[[Stand, Plan], list[Row]]] = {
@@ -28,6 +28,8 @@ WORKS: Mapping[str, Callable[[Stand, Plan], list[Row]]] = {
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; 1 where a figure falls short."""
     given = _parsed(arguments)
+    if not PEERS.exists():
+        raise SystemExit("the peers' packages are not installed: run scripts/bench.sh")
     plan = Plan(given.events, given.rounds, given.seconds, given.history)
     began = time.monotonic()
     with standing(given.histories, plan.events) as stand:

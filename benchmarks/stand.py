@@ -208,8 +208,6 @@ class Stand:
 @contextmanager
 def standing(orders: Path | None, count: int) -> Iterator[Stand]:
     """Servers with the events of a file, made up unless given; all of it is gone at the end."""
-    if not PEERS.exists():
-        raise SystemExit("the peers' packages are not installed: run scripts/bench.sh")
     with (
         BenchNode() as postgres,
         RabbitNode() as rabbit,

@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections import deque
-from itertools import islice
+from collections.abc import Iterator
 
 from sqlalchemy import Engine
 
@@ -35,9 +35,9 @@ _ACT = Act(ACTOR, Role.ADMIN)
 class Shop:
     """Every second commit is a new order until enough are open; then one of five is."""
 
-    def __init__(self, engine: Engine, new: list[NewOrder]) -> None:
+    def __init__(self, engine: Engine, new: Iterator[NewOrder]) -> None:
         self._engine = engine
-        self._new = iter(new)
+        self._new = new
         self._open: deque[tuple[str, int]] = deque()
         self._turn = 0
 
@@ -66,10 +66,10 @@ def main(rate: float, seconds: float) -> None:
         print(json.dumps({"committed": count, "per_second": count / (time.monotonic() - began)}))
 
 
-def _made_up(count: int) -> list[NewOrder]:
-    """Orders that are nobody's else: what was imported has another seed."""
-    made = histories.histories(count, seed=int(time.time()))
-    return [ImportedOrder.model_validate_json(json.dumps(each)).order() for each in islice(made, count)]
+def _made_up(most: int) -> Iterator[NewOrder]:
+    """Orders that are nobody else's: what was imported has another seed."""
+    for each in histories.histories(most, seed=int(time.time())):
+        yield ImportedOrder.model_validate_json(json.dumps(each)).order()
 
 
 if __name__ == "__main__":

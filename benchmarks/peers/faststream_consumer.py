@@ -14,7 +14,7 @@ from benchmarks.peers import statements
 from benchmarks.peers.common import given, ready, told
 from benchmarks.peers.statements import Parsed
 
-PREFETCH, CONNECTIONS = 100, 16
+PREFETCH, CONNECTIONS = 50, 16
 
 
 class Applier:
