@@ -72,7 +72,8 @@ _HISTORY = {
 
 def measured(stand: Stand, plan: Plan) -> list[Row]:
     """Both databases in turn, with other events each time."""
-    count, rounds = plan.part(0.16, 1000), max(2, plan.rounds)
+    rounds = max(2, plan.rounds)
+    count = min(plan.part(0.12, 1000), plan.events // rounds)
     with stand.site() as young, stand.site() as old:
         _grow(young, FEW)
         _grow(old, plan.history)
