@@ -4,7 +4,7 @@ SEEDS := 1000
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo up services node test unit contract integration deploy faults e2e simulate soak mutants bench bench-consume bench-reconcile bench-subscribers lint fix verify audit clean
+.PHONY: help setup demo up services node test unit contract integration deploy faults e2e simulate soak mutants bench bench-memory bench-consume bench-reconcile bench-subscribers peers lint fix verify audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,14 +47,19 @@ soak: setup services ## twenty minutes of orders with a fault every half minute;
 mutants: setup ## plant bugs in a copy, and see which test finds each
 	$(BIN)/python -m tests.mutants.run $(ARGS)
 
-bench: bench-consume bench-reconcile bench-subscribers ## every measurement; each takes minutes
+peers: setup
+	@scripts/bench.sh
+
+bench: peers services ## the hub side by side with other tools, one table in ten minutes; ARGS='--only relay' for less
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-memory: setup services ## whether any process grows in ten minutes at 200 events a second
+	@$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-consume: setup services ## orders a second over HTTP to a system that takes 50 ms for a call
 	@$(BIN)/python -m benchmarks.consume_http $(ARGS)
 
-bench-reconcile: setup services ## the nightly comparison side by side with reladiff
-	@test -x .bench-venv/bin/python || python3 -m venv .bench-venv
-	@.bench-venv/bin/pip install -qq --disable-pip-version-check reladiff==0.6.0 psycopg2-binary
+bench-reconcile: peers services ## the nightly comparison side by side with reladiff
 	@$(BIN)/python -m benchmarks.reconcile $(ARGS)
 
 bench-subscribers: setup services ## the relay's rate to the systems while a subscriber reads, has stopped, loses events
