@@ -29,7 +29,7 @@ from hub.schemas.facts import OrderFacts
 from hub.schemas.registry import decode, encode
 from hub.tables import ledger, outbox_archive
 from tests.builders import ORDER_NO, make_facts, make_new_order
-from tests.support import ADMIN, delivery_of
+from tests.support import ADMIN, delivery_of, pending
 
 NIGHT = datetime(2026, 11, 26, 18, 30, tzinfo=UTC)
 """Half past two in Shanghai, on the business day of the 26th."""
@@ -171,7 +171,7 @@ def changed(engine: Engine, order_no: str, verb: str = "pay") -> None:
 def published(engine: Engine) -> None:
     """Everything in the outbox went to the bus."""
     with writing(engine) as connection:
-        outbox.archive(connection, [row.id for row in outbox.claim(connection, 0, 1, 10_000)])
+        outbox.archive(connection, [row.id for row in pending(connection)])
 
 
 def received(engine: Engine, order_numbers: Sequence[str], system: str = SYSTEM) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, Table, func, select
+from sqlalchemy import Connection, Engine, Table, func, select
 
 from hub import config, migrations
 from hub.all_tables import metadata
@@ -20,10 +20,12 @@ from hub.bus.port import Delivery, Subscription
 from hub.bus.topology import Queue, Topology
 from hub.database import open_engine, reading, writing
 from hub.oms.orders import Act
+from hub.oms.outbox import Pending
 from hub.schemas.envelope import Event, routing_key
 from hub.schemas.lifecycle import Role
 from hub.schemas.order import Change, Order, Status
 from hub.schemas.registry import encode
+from hub.tables import outbox
 from tests.builders import make_event, make_order
 from tests.nodes.postgres import PostgresNode
 
@@ -106,6 +108,12 @@ def count(engine: Engine, table: Table) -> int:
     """Rows of a table."""
     with reading(engine) as connection:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def pending(connection: Connection) -> list[Pending]:
+    """Everything in the outbox, oldest first."""
+    columns = [outbox.c[name] for name in Pending._fields if name != "followed"]
+    return [Pending(*row) for row in connection.execute(select(*columns).order_by(outbox.c.id))]
 
 
 def drain(subscription: Subscription, expected: int, seconds: float = 20) -> list[Delivery]:

@@ -12,7 +12,21 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Delete, Insert, Select, bindparam, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Insert,
+    ScalarSelect,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    true,
+    update,
+)
 
 from hub import clock
 from hub.batches import Batch, insert_rows
@@ -31,8 +45,6 @@ _HELD = outbox.c.held_until.is_not(None) & (outbox.c.held_until > now())
 _OTHER = outbox.alias()
 _SAME_ORDER = _OTHER.c.order_no == outbox.c.order_no
 _FOLLOWED = exists().where(_SAME_ORDER, _OTHER.c.version > outbox.c.version)
-# A scalar, so that each row asks the index: as an anti-join it may be answered by reading the whole table.
-_OLDEST = select(func.min(_OTHER.c.version)).where(_SAME_ORDER).scalar_subquery()
 
 
 @dataclass(frozen=True)
@@ -62,14 +74,6 @@ class Pending(NamedTuple):
     followed: bool = False
 
 
-_CLAIMED = (
-    select(*(outbox.c[name] for name in Pending._fields if name != "followed"), _FOLLOWED)
-    .where(~_HELD, outbox.c.version == _OLDEST, outbox.c.slot % bindparam("shards") == bindparam("shard"))
-    .order_by(outbox.c.id)
-    .limit(bindparam("most"))
-)
-
-
 @dataclass(frozen=True)
 class Backlog:
     """What waits to be published. Age counts from the commit, in seconds."""
@@ -89,18 +93,18 @@ def append(connection: Connection, announcements: Sequence[Announcement]) -> Non
     insert_rows(connection, outbox, [_row(announcement) for announcement in announcements])
 
 
-def claim(connection: Connection, shard: int, shards: int, limit: int, besides: Sequence[int] = ()) -> list[Pending]:
-    """The oldest events of a shard, of each order none but its oldest; orders on hold are passed over.
+def claim(  # noqa: PLR0913 - whose part, how much, and what is known of it already
+    connection: Connection, shard: int, shards: int, limit: int, besides: Sequence[int] = (), lacking: str = ""
+) -> list[Pending]:
+    """The oldest events of a shard, of each order none but its oldest; what is on hold keeps later versions back.
 
-    What is on its way already (`besides`, ids) is not claimed again, and keeps the later versions of its orders back.
+    What is on its way already (`besides`, ids) is not claimed again, and keeps later versions back too. What is held
+    because a queue is `lacking` does not: the other queues have it. Where its rest is over, it comes with the next.
     """
-    asked = {"shard": shard, "shards": shards, "most": limit}
-    if besides:
-        batch, claimed = _claiming_besides(is_postgres(connection))
-        asked |= batch.given(_rows(besides))
-    else:
-        claimed = _CLAIMED
-    return [Pending(*row) for row in connection.execute(claimed, asked).all()]
+    batch, claimed = _claiming(is_postgres(connection), bool(besides), bool(lacking))
+    asked = {"shard": shard, "shards": shards, "most": limit} | ({"lacking": lacking} if lacking else {})
+    given = batch.given(_rows(besides)) if besides else {}
+    return [Pending(*row) for row in connection.execute(claimed, asked | given).all()]
 
 
 def archive(connection: Connection, ids: Sequence[int]) -> None:
@@ -164,9 +168,21 @@ def event_of(announcement: Announcement, event_id: str, recorded_at: datetime) -
 
 
 @cache
-def _claiming_besides(postgres: bool) -> tuple[Batch, Select[Any]]:
+def _claiming(postgres: bool, besides: bool, lacking: bool) -> tuple[Batch, Select[Any]]:
     batch = Batch(postgres, outbox, ["id"])
-    return batch, _CLAIMED.where(outbox.c.id.not_in(select(batch.rows.c.id)))
+    its_turn = outbox.c.version == _oldest(true())
+    if lacking:
+        others_wait = _OTHER.c.held_for.is_(None) | (_OTHER.c.held_for != bindparam("lacking"))
+        its_turn |= outbox.c.held_for.is_(None) & (outbox.c.version == _oldest(others_wait))
+    columns = (outbox.c[name] for name in Pending._fields if name != "followed")
+    ours = outbox.c.slot % bindparam("shards") == bindparam("shard")
+    claimed = select(*columns, _FOLLOWED).where(~_HELD, ours, its_turn).order_by(outbox.c.id).limit(bindparam("most"))
+    return batch, claimed.where(outbox.c.id.not_in(select(batch.rows.c.id))) if besides else claimed
+
+
+def _oldest(among: ColumnElement[bool]) -> ScalarSelect[int]:
+    # A scalar, so that each row asks the index: an anti-join may be answered by reading the whole table.
+    return select(func.min(_OTHER.c.version)).where(_SAME_ORDER, among).scalar_subquery()
 
 
 @cache

@@ -23,11 +23,10 @@ from hub.oms import leases, outbox
 from hub.oms.leases import Lease
 from hub.oms.outbox import Pending
 from hub.producers.canaries import Canaries
-from hub.producers.flight import Flight, by_reason
+from hub.producers.flight import Flight, by_reason, firsts
 from hub.producers.messages import messages_of
 from hub.schemas import canary
 
-DEPTH = int(__import__("os").environ.get("DEPTH", "1"))
 GAUGES_EVERY_SECONDS = 2
 NO_QUEUE = "no queue took it"
 
@@ -55,6 +54,7 @@ class Relay:
         self._held_until = float("-inf")
         self._publisher: Publisher | None = None
         self._is_worn = False
+        self._missing = ""
         self._flights: deque[Flight] = deque()
         metrics.prepare_relay()
 
@@ -65,7 +65,7 @@ class Relay:
             claimed = [self._forward(lease) for lease in list(self._leases)]
             # What follows at once goes out while these are recorded; a refusal spoils the connection for all of it.
             full = sum(number == self._settings.batch for number in claimed)
-            self._land_all_but(0 if self._is_worn else full * DEPTH)
+            self._land_all_but(0 if self._is_worn else full)
             if not any(claimed):
                 self._send([])
         except BaseException:
@@ -89,6 +89,8 @@ class Relay:
             reach("relay.claimed")
             self._launch(lease, orders)
         if len(orders) < len(rows):
+            # A bus that has no place for them breaks the connection: nothing else may be on its way by then.
+            self._land_all_but(0)
             self._let_go([row for row in rows if row.type == canary.TYPE])
         return len(rows)
 
@@ -110,7 +112,12 @@ class Relay:
         if clock.monotonic() > self._held_until:
             # Stopped for so long that somebody else may publish these: look at the leases again first.
             return
-        lacking = self._lacking() if any(row.held_for for row in rows) else ""
+        passed_over_for = self._missing
+        lacking = self._lacking() if passed_over_for or any(row.held_for for row in rows) else ""
+        if lacking != passed_over_for and passed_over_for:
+            # Some of these passed over earlier versions that wait for a queue which is there now: claim anew.
+            return
+        rows = rows if lacking else firsts(rows)
         # What waits for that queue alone is with all the others: it would only come to them again.
         waiting = [row.id for row in rows if lacking and row.held_for == lacking]
         made, untold = self._told([row for row in rows if not lacking or row.held_for != lacking])
@@ -179,11 +186,13 @@ class Relay:
         try:
             self._connected().check(self._queues)
         except BusMissing as error:
-            return str(error)
+            self._missing = str(error)
         except BusLost:
             self._disconnect()
             raise
-        return ""
+        else:
+            self._missing = ""
+        return self._missing
 
     def _record(self, lease: Lease, confirmed: Sequence[int], held: Mapping[str, Sequence[int]]) -> None:
         seconds = self._settings.hold_seconds
@@ -199,7 +208,7 @@ class Relay:
         shard = int(lease.name.rpartition("/")[2])
         flying = [row.id for flight in self._flights for row in flight.rows]
         with reading(self._engine) as connection:
-            return outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying)
+            return outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying, self._missing)
 
     def _look_after_leases(self) -> None:
         if clock.monotonic() - self._leases_checked < self._settings.lease_seconds / 4:

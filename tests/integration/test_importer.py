@@ -15,11 +15,12 @@ from sqlalchemy import Engine, select
 
 from hub.database import reading
 from hub.errors import DependencyDown, NotFound
-from hub.oms import orders, outbox
+from hub.oms import orders
 from hub.producers.importer import LINES_PER_TRANSACTION, LONGEST_LINE, Tally, import_file
 from hub.schemas.order import Order, Status
 from hub.schemas.registry import decode
 from hub.tables import orders as order_table
+from tests.support import pending
 
 CREATED = ["created", "2026-11-01T10:56:00+08:00"]
 PAID = ["paid", "2026-11-01T11:07:00+08:00"]
@@ -122,7 +123,7 @@ class TestGoodFiles:
     def test_every_step_waits_in_the_outbox_by_version(self, engine: Engine, tmp_path: Path) -> None:
         imported(engine, written(tmp_path / "orders.jsonl", *GOOD))
         with reading(engine) as connection:
-            events = [decode(row.body.encode()) for row in outbox.claim(connection, 0, 1, 100)]
+            events = [decode(row.body.encode()) for row in pending(connection)]
         steps = [(event.order.channel_order_no, event.order.version, str(event.data.change)) for event in events]
         assert steps == [
             (given["channel_order_no"], version, change)
@@ -319,4 +320,4 @@ def loaded(engine: Engine, channel_order_no: str) -> Order:
 def standing(engine: Engine) -> tuple[tuple[int, int], list[str]]:
     """(orders and versions, events that wait)."""
     with reading(engine) as connection:
-        return orders.totals(connection), [row.event_id for row in outbox.claim(connection, 0, 1, 10_000)]
+        return orders.totals(connection), [row.event_id for row in pending(connection)]

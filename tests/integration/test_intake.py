@@ -17,7 +17,7 @@ from hub.audit.verify import verify
 from hub.database import in_seconds, is_postgres, reading, writing
 from hub.errors import DependencyDown, NotFound
 from hub.night_tables import notices
-from hub.oms import orders, outbox, writer
+from hub.oms import orders, writer
 from hub.oms.intake import Refusal
 from hub.oms.own_rows import Reason
 from hub.oms.writer import Writer
@@ -29,7 +29,7 @@ from hub.schemas.registry import decode
 from hub.tables import orders as order_table
 from tests.builders import make_new_order
 from tests.own_oms import CUP, PERSON, TEA, committed, content, insert, life, refusals, rows
-from tests.support import ADMIN, count, settings
+from tests.support import ADMIN, count, pending, settings
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def present(engine: Engine, order_no: str = "E1001") -> Order:
 def events(engine: Engine) -> list[tuple[str, int, str]]:
     """(order, version, change) of what waits to be published."""
     with reading(engine) as connection:
-        found = [decode(row.body.encode()) for row in outbox.claim(connection, 0, 1, 10_000)]
+        found = [decode(row.body.encode()) for row in pending(connection)]
     return [(event.subject, event.order.version, str(event.data.change)) for event in found]
 
 
@@ -529,7 +529,7 @@ def freed(engine: Engine) -> None:
 def events_but(engine: Engine, order_no: str) -> list[tuple[str, int, str]]:
     """What waits to be published, without one order."""
     with reading(engine) as connection:
-        waiting = [row for row in outbox.claim(connection, 0, 1, 10_000) if row.order_no != order_no]
+        waiting = [row for row in pending(connection) if row.order_no != order_no]
     return [(row.order_no, row.version, row.type) for row in waiting]
 
 

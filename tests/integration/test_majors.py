@@ -39,7 +39,7 @@ from hub.tables import outbox as outbox_table
 from tests.builders import make_new_order
 from tests.majors import PRESENT_TO_OLD, TWO, on_order, release, two
 from tests.plain_system import PlainSystem
-from tests.support import ADMIN, count, drain, eventually
+from tests.support import ADMIN, count, drain, eventually, pending
 
 SYSTEMS = ("crm", "wms")
 PLAN = topology(SYSTEMS, majors=(1, 2))
@@ -126,7 +126,7 @@ class TestSideBySide:
 
     def test_each_subscriber_gets_the_major_that_it_reads_and_every_event_once(self, hub: Hub) -> None:
         placed = [hub.place(number) for number in range(10)]
-        hub.forward(Settings(window=7))
+        hub.forward(Settings(batch=7))
         versions = {order.order_no: [1, 2, 3] for order in placed}
         for queue, major in (("sub.old", 1), ("sub.new", 2)):
             bodies = received(hub.bus, queue, 30)
@@ -313,7 +313,7 @@ def failing_for(order_no: str, version: int) -> Catalogue:
 def as_the_release_before(engine: Engine) -> list[bytes]:
     """Turn the rows that wait into what the release before would have committed; their bodies."""
     with writing(engine) as connection:
-        rows = [in_old_major(row) for row in outbox.claim(connection, 0, 1, 100)]
+        rows = [in_old_major(row) for row in pending(connection)]
         for number, values in rows:
             connection.execute(update(outbox_table).where(outbox_table.c.id == number).values(values))
     return [values["body"].encode() for _, values in rows]

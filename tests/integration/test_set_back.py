@@ -20,7 +20,7 @@ from hub.operations import set_back
 from hub.operations.set_back import SetBack
 from hub.schemas.registry import decode
 from tests.builders import make_new_order
-from tests.support import ADMIN
+from tests.support import ADMIN, pending
 
 OPS = Operator("it.wang")
 LOST = clock.utcnow() + timedelta(hours=1)
@@ -63,7 +63,7 @@ def test_the_event_tells_the_order_as_it_stands_and_the_change_that_led_there(en
     number = placed(engine, "1", "pay")
     set_back.reissue_all(engine, OPS, BACK, lambda _done: None)
     with reading(engine) as connection:
-        newest = outbox.claim(connection, 0, 1, 10)[-1]
+        newest = pending(connection)[-1]
         (snapshot,) = snapshots.snapshots(connection, [number])
         there = orders.load(connection, number)
     event = decode(newest.body.encode())
