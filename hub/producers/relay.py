@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 
 from sqlalchemy import Connection, Engine
@@ -128,8 +129,7 @@ class Relay:
     def _land_all_but(self, most: int) -> None:
         """See what became of what is on its way, the oldest first, until no more than so many batches are."""
         while len(self._flights) > most:
-            self._land(self._flights[0])
-            self._flights.popleft()
+            self._land(self._flights.popleft())
         if self._is_worn:
             # A queue whose limit was taken away goes on refusing the connection that it refused.
             self._disconnect()
@@ -148,6 +148,9 @@ class Relay:
         taken = [number for number, fate in fates.items() if fate is Fate.CONFIRMED]
         # The other systems have what a queue that is not there missed, and need not wait for the versions that follow.
         lacking = (flight.lacking or self._lacking()) if taken else flight.lacking
+        if lacking:
+            # What was sent before this was known has missed it too, whether it is there by then or not.
+            self._flights = deque(replace(each, lacking=each.lacking or lacking) for each in self._flights)
         missed = taken if lacking else []
         resting = [number for number, fate in fates.items() if fate in (Fate.UNROUTABLE, Fate.REFUSED)]
         held = {NO_QUEUE: resting, lacking: [*flight.waiting, *missed]} | by_reason(flight.untold)

@@ -151,6 +151,7 @@ class Plan:
     same_machine: bool
     delivery_limit: int
     call_seconds: float
+    handing: bool
 
     def deadly_odds(self, label: str) -> float:
         """How likely a process ends at a label: some are the end of many in one seed."""
@@ -191,6 +192,7 @@ def _drawn(chance: random.Random, kind: Kind, troubled: tuple[str, ...]) -> Plan
         same_machine=chance.random() < 0.5,
         delivery_limit=chance.choice((2, 20)),
         call_seconds=chance.uniform(0.1, consumer.lease_seconds / 2),
+        handing=chance.random() < 0.5,
     )
 
 
@@ -209,7 +211,6 @@ def _faults(chance: random.Random) -> frozenset[Fault]:
 def _relay(chance: random.Random) -> groups.Relay:
     return groups.Relay(
         batch=chance.choice((1, 3, 100)),
-        window=chance.choice((1, 2, 100)),
         shards=chance.choice((1, 1, 2)),
         lease_seconds=chance.choice((12, 30)),
         poll_seconds=chance.choice((2, 5)),

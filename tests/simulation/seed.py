@@ -15,6 +15,7 @@ from hub import crash_points, holder
 from hub.bus.port import Message
 from hub.bus.topology import queue_name
 from hub.consumers import gate, ledger, parked, worker
+from hub.consumers.handover import Handover
 from hub.consumers.receiver import Drain, Receiver
 from hub.consumers.system import System
 from hub.consumers.worker import Worker
@@ -146,8 +147,25 @@ class Hub:
         self._loop(process, made.step, self.world.plan.relay.poll_seconds, made.close)
 
     def _receiver(self, process: Process) -> None:
-        receiver = Receiver(NAME, self.bus.live.name, self.store.engine, self.bus, self.world.plan.consumer)
-        self._loop(process, receiver.step, 0.0, receiver.close)
+        plan, engine = self.world.plan, self.store.engine
+        handover = Handover(NAME, engine, plan.consumer) if plan.handing else None
+        receiver = Receiver(NAME, self.bus.live.name, engine, self.bus, plan.consumer, handover)
+        if handover is None:
+            self._loop(process, receiver.step, 0.0, receiver.close)
+            return
+        beside = Worker(self.system, engine, plan.consumer, process, None, handover)
+
+        def step() -> bool:
+            received = receiver.step()
+            while beside.step():
+                received = True
+            return received
+
+        def close() -> None:
+            receiver.close()
+            handover.close()
+
+        self._loop(process, step, 0.0, close)
 
     def _drain(self, process: Process) -> None:
         drain = Drain(NAME, self.bus.dead.name, self.store.engine, self.bus, self.world.plan.consumer)
