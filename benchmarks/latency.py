@@ -87,6 +87,7 @@ def write(site: Site, rate: float, seconds: float) -> float:
 
 
 def _took(site: Site, rate: float) -> Took:
+    site.analyze()
     took = [float(row[0]) for row in site.rows(_TOOK, warm_up=WARM_UP_SECONDS)]
     cut = quantiles(took, n=100)
     return Took(cut[49], cut[98], rate)

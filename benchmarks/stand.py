@@ -65,6 +65,11 @@ class Site:
         """The one value that a query finds."""
         return self.rows(query, **values)[0][0]
 
+    def analyze(self) -> None:
+        """Let the planner know what has been filled a moment ago."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("ANALYZE"))
+
     @contextmanager
     def daemons(self, *commands: Sequence[str]) -> Iterator[list[Daemon]]:
         """Daemons of the hub, started at once and all of them ready; they are gone at the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -179,6 +180,8 @@ def stop_with_input() -> None:
 def run_loops(loops: Sequence[Loop], stop: threading.Event, vitals: Vitals) -> None:
     """Run loops side by side until all have stopped; raises the first failure."""
     vitals.expect(loop.name for loop in loops)
+    # What is there by now stays: no collection need look at it again.
+    gc.freeze()
     threads = [threading.Thread(target=loop.run, args=(stop, vitals), name=loop.name) for loop in loops]
     with systemd.reported(vitals.health, stop):
         for thread in threads:

@@ -251,5 +251,6 @@ def _postgres(url: URL, database: groups.Database, role: str) -> Engine:
         "tcp_user_timeout": 30_000,
         "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
     }
-    waits = {"pool_size": database.pool_size, "pool_timeout": database.lock_seconds, "pool_pre_ping": True}
+    # Who answers people asks first whether a connection is still there; whoever tries again anyway finds out by itself.
+    waits = {"pool_size": database.pool_size, "pool_timeout": database.lock_seconds, "pool_pre_ping": role == "api"}
     return create_engine(url, connect_args=connect_args, hide_parameters=True, **waits)

@@ -132,6 +132,9 @@ class Relay(Group):
     shards: Annotated[int, Field(ge=1, le=16, description="parts that relays may share; the same for all")] = 1
     lease_seconds: Annotated[Seconds, Field(description="after which another relay takes over from a dead one")] = 20
     poll_seconds: Annotated[float, Field(gt=0, description="longest sleep when nothing wakes the relay")] = 0.5
+    pace_seconds: Annotated[
+        float, Field(ge=0, le=1, description="shortest time between two looks at the outbox while little comes in")
+    ] = 0.04
     hold_seconds: Annotated[float, Field(gt=0, description="rest of an order whose event the bus would not take")] = 15
 
 

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
 
 from hub import clock
 from hub.audit.chain import HISTORY_FIELDS, START, link
-from hub.batches import all_of, batch_of, insert_rows
+from hub.batches import Batch, all_of, insert_rows
 from hub.crash_points import reach
-from hub.database import insert_into
+from hub.database import insert_of, is_postgres
 from hub.errors import HubError, NotFound, Refused
 from hub.oms import outbox, writer
 from hub.oms.outbox import Announcement
@@ -55,6 +56,17 @@ class Step:
     role: str
     reason: str | None
     occurred_at: datetime
+
+
+_THIS = orders.c.order_no == bindparam("number")
+_LOCKED = select(orders.c.version).where(_THIS).with_for_update()
+_LOADED = select(*_ORDER).where(_THIS)
+_LOADED_LINES = select(*_LINE).where(order_lines.c.order_no == bindparam("number")).order_by(order_lines.c.line_no)
+_MOVED = (
+    update(orders)
+    .where(_THIS, orders.c.version == bindparam("known"))
+    .values({name: bindparam(f"new_{name}") for name in ("version", "status", "changed_at")})
+)
 
 
 class Content(StrEnum):
@@ -145,18 +157,16 @@ def write(connection: Connection, changes: Sequence[Changed], by: Writer = Write
 
 def lock(connection: Connection, order_no: str) -> None:
     """Hold the order's row until the transaction ends: versions are given under this lock alone."""
-    locked = connection.execute(select(orders.c.version).where(orders.c.order_no == order_no).with_for_update())
-    if locked.scalar() is None:
+    if connection.execute(_LOCKED, {"number": order_no}).scalar() is None:
         raise NotFound(f"there is no order {order_no}")
 
 
 def load(connection: Connection, order_no: str) -> Order:
     """The order as it stands; NotFound where there is none."""
-    row = connection.execute(select(*_ORDER).where(orders.c.order_no == order_no)).mappings().one_or_none()
+    row = connection.execute(_LOADED, {"number": order_no}).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no order {order_no}")
-    lines = select(*_LINE).where(order_lines.c.order_no == order_no).order_by(order_lines.c.line_no)
-    return of_rows(row, connection.execute(lines).mappings().all())
+    return of_rows(row, connection.execute(_LOADED_LINES, {"number": order_no}).mappings().all())
 
 
 def hold(connection: Connection, order_nos: Iterable[str]) -> dict[str, Order]:
@@ -208,9 +218,9 @@ def totals(connection: Connection) -> tuple[int, int]:
 def _insert(connection: Connection, new: Sequence[Order]) -> None:
     if not new:
         return
-    batch = batch_of(connection, orders, [_order_row(order) for order in new])
-    insert = insert_into(connection, orders).from_select(batch.c.keys(), all_of(batch), include_defaults=True)
-    added = set(connection.execute(insert.on_conflict_do_nothing().returning(orders.c.order_no)).scalars())
+    rows = [_order_row(order) for order in new]
+    batch, inserted = _inserting(is_postgres(connection), tuple(rows[0]))
+    added = set(connection.execute(inserted, batch.given(rows)).scalars())
     for order in new:
         if order.order_no not in added:
             raise _already_here(connection, order)
@@ -225,9 +235,8 @@ def _already_here(connection: Connection, order: Order) -> HubError:
 
 
 def _update(connection: Connection, order: Order, version: int) -> None:
-    here = (orders.c.order_no == order.order_no) & (orders.c.version == version)
-    moved = {"version": order.version, "status": order.status, "changed_at": order.changed_at}
-    if connection.execute(update(orders).where(here).values(moved)).rowcount != 1:
+    moved = {"new_version": order.version, "new_status": order.status, "new_changed_at": order.changed_at}
+    if connection.execute(_MOVED, {"number": order.order_no, "known": version, **moved}).rowcount != 1:
         raise Refused(f"order {order.order_no} is no longer at version {version}; read it again")
 
 
@@ -256,10 +265,23 @@ def _heads(connection: Connection, before: Mapping[str, int]) -> dict[str, str]:
     known = [{"order_no": number, "version": version} for number, version in before.items() if version]
     if not known:
         return {}
-    batch = batch_of(connection, order_history, known)
-    here = (order_history.c.order_no == batch.c.order_no) & (order_history.c.version == batch.c.version)
-    heads = select(order_history.c.order_no, order_history.c.hash).join(batch, here)
-    return dict(connection.execute(heads).all())
+    batch, heads = _ending(is_postgres(connection))
+    return dict(connection.execute(heads, batch.given(known)).all())
+
+
+@cache
+def _inserting(postgres: bool, names: tuple[str, ...]) -> tuple[Batch, Any]:
+    batch = Batch(postgres, orders, names)
+    given = insert_of(postgres, orders).from_select(list(names), all_of(batch.rows), include_defaults=True)
+    return batch, given.on_conflict_do_nothing().returning(orders.c.order_no)
+
+
+@cache
+def _ending(postgres: bool) -> tuple[Batch, Select[Any]]:
+    batch = Batch(postgres, order_history, ["order_no", "version"])
+    given = batch.rows.c
+    here = (order_history.c.order_no == given.order_no) & (order_history.c.version == given.version)
+    return batch, select(order_history.c.order_no, order_history.c.hash).join(batch.rows, here)
 
 
 def _history_rows(changes: Sequence[Changed], heads: dict[str, str]) -> Iterator[dict[str, Any]]:

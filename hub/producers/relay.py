@@ -23,6 +23,7 @@ from hub.errors import BusLost, BusMissing, DependencyDown, LeaseLost, Undecodab
 from hub.oms import leases, outbox
 from hub.oms.leases import Lease
 from hub.oms.outbox import Pending
+from hub.pace import Pace
 from hub.producers.canaries import Canaries
 from hub.producers.flight import Flight, by_reason, firsts
 from hub.producers.messages import messages_of
@@ -56,6 +57,7 @@ class Relay:
         self._publisher: Publisher | None = None
         self._is_worn = False
         self._missing = ""
+        self._pace = Pace(settings.pace_seconds, settings.batch)
         self._flights: deque[Flight] = deque()
         metrics.prepare_relay()
 
@@ -209,9 +211,12 @@ class Relay:
 
     def _claim(self, lease: Lease) -> list[Pending]:
         shard = int(lease.name.rpartition("/")[2])
+        self._pace.rest()
         flying = [row.id for flight in self._flights for row in flight.rows]
         with reading(self._engine) as connection:
-            return outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying, self._missing)
+            rows = outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying, self._missing)
+        self._pace.found(len(rows))
+        return rows
 
     def _look_after_leases(self) -> None:
         if clock.monotonic() - self._leases_checked < self._settings.lease_seconds / 4:

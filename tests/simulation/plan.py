@@ -198,7 +198,7 @@ def _drawn(chance: random.Random, kind: Kind, troubled: tuple[str, ...]) -> Plan
 
 def _at_ease_upstream(plan: Plan) -> Plan:
     """Nobody who is spared needs a second, or looks around more often than he must: more happens downstream."""
-    relay = groups.Relay(lease_seconds=60, poll_seconds=15)
+    relay = groups.Relay(lease_seconds=60, poll_seconds=15, pace_seconds=0)
     consumer = plan.consumer.model_copy(update={"poll_seconds": 12})
     return replace(plan, relay=relay, consumer=consumer, relays=1, receivers=1, writers=1, requests=plan.requests + 4)
 
@@ -210,6 +210,7 @@ def _faults(chance: random.Random) -> frozenset[Fault]:
 
 def _relay(chance: random.Random) -> groups.Relay:
     return groups.Relay(
+        pace_seconds=0,
         batch=chance.choice((1, 3, 100)),
         shards=chance.choice((1, 1, 2)),
         lease_seconds=chance.choice((12, 30)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -10,6 +11,9 @@ from hub import groups
 from hub.bus.port import Delivery
 from hub.bus.rabbit.link import Link, Nodes
 from hub.errors import BusLost
+
+LINGER_SECONDS = 0.003
+"""Messages that were published together arrive one by one: so long after the first, the others are there too."""
 
 
 class RabbitSubscription:
@@ -29,6 +33,8 @@ class RabbitSubscription:
         received: list[Delivery] = []
         try:
             first = self._arrived.get(timeout=wait_seconds)
+            if self._arrived.empty():
+                time.sleep(LINGER_SECONDS)
             while first is not None:
                 received.append(first)
                 first = self._arrived.get_nowait() if len(received) < limit else None
