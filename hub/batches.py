@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    cast,
     func,
     literal,
     select,
@@ -48,15 +49,14 @@ class Batch:
         self._names = tuple(columns)
         self._postgres = postgres
         if postgres:
-            arrays = {name: bindparam(_PREFIX + name, type_=_array(kind)) for name, kind in columns.items()}
-            self.rows = _unnested(columns, arrays)
+            self.rows = _unnested(columns, {name: bindparam(_PREFIX + name, type_=Text()) for name in columns})
         else:
             self.rows = _from_json(columns, bindparam(_PREFIX + "rows", type_=Text()))
 
     def given(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Parameters that carry these rows."""
         if self._postgres:
-            return {_PREFIX + name: [row[name] for row in rows] for name in self._names}
+            return {_PREFIX + name: array_literal([row[name] for row in rows]) for name in self._names}
         return {_PREFIX + "rows": _json(self._names, rows)}
 
 
@@ -71,7 +71,7 @@ def batch_of(connection: Connection, table: Table, rows: Sequence[Row], **more: 
     """Rows as a table to select from or join with, in a statement that is built for them alone."""
     columns = _columns(table, list(rows[0]), more)
     if is_postgres(connection):
-        return _unnested(columns, {key: literal([row[key] for row in rows], _array(columns[key])) for key in columns})
+        return _unnested(columns, {key: literal(array_literal([row[key] for row in rows]), Text()) for key in columns})
     return _from_json(columns, literal(_json(tuple(columns), rows)))
 
 
@@ -79,6 +79,11 @@ def all_of(batch: FromClause, *more: Any) -> Select[Any]:
     """All columns of a batch and more beside them, ready for INSERT … SELECT … ON CONFLICT in both dialects."""
     # Without a WHERE, SQLite reads the ON of ON CONFLICT as the beginning of a join.
     return select(*batch.c, *more).where(text("true"))
+
+
+def array_literal(values: Sequence[Any]) -> str:
+    """The text that PostgreSQL reads as an array of these: one constant to parse, where ARRAY[…] is one for each."""
+    return "{" + ",".join(map(_element, values)) + "}"
 
 
 @cache
@@ -92,13 +97,23 @@ def _columns(table: Table, names: Sequence[str], more: Mapping[str, TypeEngine[A
 
 
 def _unnested(columns: Mapping[str, TypeEngine[Any]], arrays: Mapping[str, ColumnElement[Any]]) -> FromClause:
-    typed = func.unnest(*arrays.values()).table_valued(*columns, name="given").render_derived()
+    given = [cast(array, _array(columns[key])) for key, array in arrays.items()]
+    typed = func.unnest(*given).table_valued(*columns, name="given").render_derived()
     return select(*(type_coerce(typed.c[key], kind).label(key) for key, kind in columns.items())).subquery("batch")
 
 
 def _array(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     # A cast to varchar(n) cuts longer text silently; the column itself refuses it.
     return ARRAY(Text() if isinstance(kind, String) else kind)
+
+
+def _element(value: Any) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if value is None:
+        return "NULL"
+    return f'"{value.isoformat()}"' if isinstance(value, datetime) else str(value)
 
 
 def _from_json(columns: Mapping[str, TypeEngine[Any]], rows: ColumnElement[str]) -> FromClause:

@@ -41,7 +41,7 @@ from hub.consumers.system import Receipt, Result, Shown, Wanted
 from hub.crash_points import reach
 from hub.database import Row, UtcTime, insert_of, is_postgres, now, open_engine, reading, writing
 from hub.errors import DependencyDown, NotPrepared, Rejected, SystemFailure, Unreachable
-from hub.schemas.facts import HEAD, OrderFacts, facts_of, lines_hash
+from hub.schemas.facts import HEAD, OrderFacts, lines_hash
 from hub.sides import EVERYTHING, Chosen, Digests, Recipe, Side
 
 metadata = MetaData()
@@ -289,10 +289,10 @@ def _write_lines(connection: Connection, due: Sequence[Wanted], changed: set[str
 
 
 def _order_row(item: Wanted) -> dict[str, Any]:
-    order, facts = item.order, facts_of(item.order)
+    order = item.order
     receiver = order.receiver
     return {
-        **{name: getattr(facts, name) for name in HEAD},
+        **{name: getattr(order, name) for name in HEAD},
         "lines_hash": lines_hash(order.lines),
         "receiver_name": receiver and receiver.name,
         "receiver_phone": receiver and receiver.phone,
@@ -310,7 +310,14 @@ def _place(receiver: Any) -> tuple[str | None, ...]:
 def _line_rows(item: Wanted) -> list[dict[str, Any]]:
     order = item.order
     return [
-        {"order_no": order.order_no, "line_no": number, **line.model_dump()}
+        {
+            "order_no": order.order_no,
+            "line_no": number,
+            "sku": line.sku,
+            "name": line.name,
+            "quantity": line.quantity,
+            "unit_price": line.unit_price,
+        }
         for number, line in enumerate(order.lines, start=1)
     ]
 
