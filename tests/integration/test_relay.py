@@ -219,6 +219,18 @@ class TestAQueueIsMissing:
         assert versions_of(received(bus, 2, "q.third")) == {order.order_no: [1, 2]}
         assert archived(engine) == []
 
+    def test_what_was_on_its_way_by_then_comes_again(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        placed = [placed_order(engine, number, steps=0) for number in range(4)]
+        with relay_on(engine, bus, RESTING.model_copy(update={"batch": 2}), BOTH) as relay:
+            turn(relay, 2)
+            assert (len(held(engine)), archived(engine)) == (2, [])
+            bus.declare(MORE)
+            forward_all(engine, relay)
+        versions = {order.order_no: [1] for order in placed}
+        assert versions_of(received(bus, 4, "q.more")) == versions
+        assert set(ids_of(received(bus, 8))) == set(archived(engine))
+
 
 class TestStandingBy:
     def test_only_one_relay_forwards_and_the_next_takes_over_when_it_closes(self, engine: Engine, bus: Bus) -> None:
