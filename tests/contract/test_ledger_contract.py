@@ -142,6 +142,133 @@ class TestVersionsThatFollow:
         assert [entry.wanted_version for entry in claimed(engine, "b")] == [2]
 
 
+class TestWantingWithAClaim:
+    """Who receives may claim on the way what is nobody's: that was never handed to the system."""
+
+    def test_what_is_new_is_claimed_as_by_a_claim_of_its_own(self, engine: Engine) -> None:
+        wanted(engine, event_at(2, "SO-1"))
+        (taken,) = claimed(engine, "a", lease_seconds=60, settle_seconds=5)
+        (on_the_way,) = wanted_by(engine, "b", event_at(2, "SO-2"), lease_seconds=60, settle_seconds=5)
+        assert on_the_way == event_entry(taken, event_at(2, "SO-2"))
+        first, second = rows(engine)
+        assert (second["lease_token"], second["tried_version"]) == ("b", 2)
+        for name in ("lease_until", "due_at"):
+            assert abs((second[name] - first[name]).total_seconds()) < 2
+        assert {row["attempt"] for row in (first, second)} == {0}
+
+    def test_it_is_in_doubt_once_its_holder_is_gone(self, engine: Engine) -> None:
+        wanted_by(engine, "a", event_at(1), lease_seconds=-1)
+        assert [(entry.tried_version, entry.in_doubt) for entry in claimed(engine, "b")] == [(1, True)]
+
+    def test_what_was_applied_before_is_claimed_with_what_is_known_of_it(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        done(engine, "a", claimed(engine, "a"), external_ref="ERP-77")
+        (entry,) = wanted_by(engine, "b", event_at(3))
+        assert (entry.applied_version, entry.wanted_version, entry.external_ref) == (1, 3, "ERP-77")
+        done(engine, "b", [entry])
+        assert standing(engine) == Standing(wanted=3, applied=2, superseded=1)
+
+    def test_what_waits_for_its_next_try_is_claimed_with_the_count_of_its_attempts(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"), attempt=3)
+        (entry,) = wanted_by(engine, "b", event_at(2))
+        assert (entry.attempt, entry.in_doubt) == (3, False)
+        assert entry.failing_since == shown(engine)["failing_since"]
+        assert entry.failing_since is not None
+
+    def test_what_was_rejected_is_claimed_anew(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        parked(engine, "a", claimed(engine, "a"), REJECTED)
+        (entry,) = wanted_by(engine, "b", event_at(2))
+        assert (entry.attempt, entry.failing_since, entry.wanted_version) == (0, None, 2)
+        assert (shown(engine)["parked_reason"], shown(engine)["lease_token"]) == (None, "b")
+
+    @pytest.mark.parametrize("park", [GAVE_UP, UNKNOWN], ids=["gave up", "unknown"])
+    def test_what_is_parked_is_left_to_a_person(self, engine: Engine, park: Park) -> None:
+        wanted(engine, event_at(1))
+        parked(engine, "a", claimed(engine, "a"), park)
+        before = shown(engine)
+        assert wanted_by(engine, "b", event_at(2)) == []
+        names = ("parked_reason", "lease_token", "lease_until", "tried_version", "attempt")
+        assert [shown(engine)[name] for name in names] == [before[name] for name in names]
+        assert shown(engine)["wanted_version"] == 2
+
+    def test_what_is_in_doubt_is_left_to_whoever_asks_first(self, engine: Engine) -> None:
+        wanted(engine, event_at(1))
+        retried(engine, "a", claimed(engine, "a"), after_seconds=-1, in_doubt=True)
+        assert wanted_by(engine, "b", event_at(2)) == []
+        assert (shown(engine)["lease_token"], shown(engine)["tried_version"]) == (None, 1)
+        assert [(entry.tried_version, entry.wanted_version) for entry in claimed(engine, "c")] == [(1, 2)]
+
+    @pytest.mark.parametrize("lease_seconds", [60, -1], ids=["holds", "has run out"])
+    def test_what_somebody_holds_stays_with_that_one(self, engine: Engine, lease_seconds: float) -> None:
+        wanted(engine, event_at(1))
+        held = claimed(engine, "a", lease_seconds=lease_seconds)
+        before = shown(engine)
+        assert wanted_by(engine, "b", event_at(2)) == []
+        names = ("lease_token", "lease_until", "tried_version", "due_at")
+        assert [shown(engine)[name] for name in names] == [before[name] for name in names]
+        done(engine, "a", held)
+        assert standing(engine) == Standing(wanted=2, applied=1, behind=1)
+
+    def test_what_is_followed_waits_and_is_nobodys(self, engine: Engine) -> None:
+        assert wanted_by(engine, "a", event_at(1), followed=True) == []
+        assert (shown(engine)["lease_token"], shown(engine)["tried_version"]) == (None, None)
+        assert claimed(engine, "b") == []
+        assert [entry.wanted_version for entry in wanted_by(engine, "c", event_at(2))] == [2]
+
+    def test_duplicates_and_older_events_claim_nothing(self, engine: Engine) -> None:
+        wanted(engine, event_at(2))
+        before = rows(engine)
+        assert wanted_by(engine, "a", event_at(2), event_at(1)) == []
+        assert rows(engine) == before
+
+    def test_of_a_batch_each_order_is_claimed_once_in_its_newest_version(self, engine: Engine) -> None:
+        events = [event_at(version, number) for number in NUMBERS[:10] for version in (2, 3, 1, 3)]
+        entries_at_work = wanted_by(engine, "a", *events)
+        assert [(entry.order_no, entry.wanted_version) for entry in entries_at_work] == [
+            (number, 3) for number in NUMBERS[:10]
+        ]
+        done(engine, "a", entries_at_work)
+        assert standing(engine) == Standing(wanted=30, applied=10, superseded=20)
+
+    def test_receivers_that_bring_the_same_at_once_claim_it_once(self, engine: Engine) -> None:
+        events = [event_at(3, number) for number in NUMBERS[:30]]
+        with ThreadPoolExecutor(4) as pool:
+            shares = list(pool.map(lambda token: wanted_by(engine, str(token), *events), range(4)))
+        assert sorted(entry.order_no for share in shares for entry in share) == NUMBERS[:30]
+
+    def test_without_a_token_nothing_is_claimed(self, engine: Engine) -> None:
+        assert wanted_by(engine, "", event_at(1)) == []
+        assert (shown(engine)["lease_token"], shown(engine)["lease_until"]) == (None, None)
+        assert [entry.order_no for entry in claimed(engine, "a")] == ["SO-1"]
+
+
+class TestGivingBack:
+    def test_what_was_never_handed_to_the_system_is_free_and_in_no_doubt(self, engine: Engine) -> None:
+        wanted_by(engine, "a", event_at(1, "SO-1"), event_at(1, "SO-2"), settle_seconds=600)
+        give_back(engine, "a")
+        assert [(entry.order_no, entry.in_doubt) for entry in claimed(engine, "b")] == [
+            ("SO-1", False),
+            ("SO-2", False),
+        ]
+
+    def test_what_others_hold_stays_theirs(self, engine: Engine) -> None:
+        wanted_by(engine, "a", event_at(1, "SO-1"))
+        wanted_by(engine, "b", event_at(1, "SO-2"))
+        before = shown(engine, "SO-2")
+        give_back(engine, "a")
+        give_back(engine, "a")
+        assert shown(engine, "SO-2") == before
+        assert [entry.order_no for entry in claimed(engine, "c")] == ["SO-1"]
+
+    def test_a_newer_version_that_came_meanwhile_is_claimed_then(self, engine: Engine) -> None:
+        wanted_by(engine, "a", event_at(1))
+        wanted(engine, event_at(2))
+        give_back(engine, "a")
+        assert [(entry.wanted_version, entry.in_doubt) for entry in claimed(engine, "b")] == [(2, False)]
+
+
 class TestClaiming:
     def test_nothing_is_claimed_where_nothing_is_behind(self, engine: Engine) -> None:
         wanted(engine, event_at(2))
@@ -743,6 +870,33 @@ def wanted(engine: Engine, *events: Event, system: str = "erp", followed: bool =
     with writing(engine) as connection:
         given = [(event, replace(delivery_of(event), headers=headers)) for event in events]
         return ledger.want(connection, system, given).raised
+
+
+def wanted_by(
+    engine: Engine,
+    token: str,
+    *events: Event,
+    followed: bool = False,
+    lease_seconds: float = 60,
+    settle_seconds: float = 0,
+) -> list[Entry]:
+    """Raise what is wanted, with a claim; what was claimed."""
+    headers = {FOLLOWED: "true"} if followed else {}
+    received = [(event, replace(delivery_of(event), headers=headers)) for event in events]
+    with writing(engine) as connection:
+        claim = ledger.Claim(token, lease_seconds, settle_seconds)
+        return list(ledger.want(connection, "erp", received, claim).claimed)
+
+
+def give_back(engine: Engine, token: str) -> None:
+    with writing(engine) as connection:
+        ledger.give_back(connection, "erp", token)
+
+
+def event_entry(entry: Entry, event: Event) -> Entry:
+    """The entry as it would be of this event."""
+    body = delivery_of(event).body.decode()
+    return entry._replace(order_no=event.subject, wanted_event_id=event.id, wanted_body=body)
 
 
 def wanted_again(engine: Engine, event: Event) -> None:
