@@ -216,6 +216,18 @@ class TestOnTheShortWay:
         assert eventually(lambda: asked_of_ledger(short))
         assert short.system.journal == [("SO-1", 1)]
 
+    def test_what_lay_there_for_half_of_its_lease_is_not_handed_to_the_system(
+        self, short: Short, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        short.comes(event_at(1))
+        later = clock.monotonic() + short.policy.lease_seconds * 0.6
+        monkeypatch.setattr(clock, "monotonic", lambda: later)
+        assert short.worker.step()
+        assert short.system.asked == []
+        monkeypatch.undo()
+        assert eventually(lambda: asked_of_ledger(short))
+        assert short.system.journal == [("SO-1", 1)]
+
 
 class TestWorkerBehind:
     def test_the_receiver_goes_on_and_the_worker_finds_the_rest_in_the_ledger(

@@ -10,6 +10,7 @@ STORE = "tests/contract/test_store_contract.py"
 BUS = "tests/contract/test_bus_contract.py"
 SYSTEM = "tests/contract/test_system_contract.py"
 RELAY = "tests/integration/test_relay.py"
+HANDOVER = "tests/integration/test_handover.py"
 WORKER = "tests/integration/test_worker.py"
 LOCKS = "tests/contract/test_lock_order.py"
 CLAIMS = "tests/integration/test_claims.py"
@@ -137,7 +138,7 @@ MUTANTS = (
         "a leased entry is claimed again",
         "hub/consumers/ledger.py",
         "(ledger.c.lease_until < in_seconds(-_SETTLE))",
-        "(ledger.c.lease_until < in_seconds(_SETTLE + 60))",
+        "(ledger.c.lease_until > in_seconds(-_SETTLE))",
         seeds=300,
     ),
     Mutant(
@@ -159,7 +160,7 @@ MUTANTS = (
         "hub/consumers/ledger.py",
         '("tried_version", case((token.is_not(None), batch.rows.c.wanted_version))),',
         '("tried_version", case((token == "", batch.rows.c.wanted_version))),',
-        seeds=300,
+        (f"{LEDGER}::TestWantingWithAClaim::test_it_is_in_doubt_once_its_holder_is_gone",),
     ),
     Mutant(
         "what is in doubt is claimed as it comes in and told without being asked for",
@@ -179,8 +180,8 @@ MUTANTS = (
         "what is parked and nobody knows why is claimed as a newer version comes in",
         "hub/consumers/ledger.py",
         "and_(ledger.c.parked_reason.is_not(None), not_(rejected)))",
-        "and_(ledger.c.parked_reason.is_(None), not_(rejected)))",
-        seeds=300,
+        "and_(ledger.c.parked_reason.is_(None), rejected))",
+        (f"{LEDGER}::TestWantingWithAClaim::test_what_is_parked_is_left_to_a_person",),
     ),
     Mutant(
         "what is claimed as it comes in has no lease that ends",
@@ -204,11 +205,46 @@ MUTANTS = (
         seeds=300,
     ),
     Mutant(
+        "what is followed by a newer version is claimed as it comes in",
+        "hub/consumers/ledger.py",
+        "return None if FOLLOWED in delivery.headers else claim.token or None",
+        "return claim.token or None",
+        (f"{LEDGER}::TestWantingWithAClaim::test_what_is_followed_waits_and_is_nobodys",),
+    ),
+    Mutant(
+        "the ledger is not asked while the receiver has something to hand over",
+        "hub/consumers/worker.py",
+        "in_time = clock.monotonic() - self._asked < self._settings.poll_seconds",
+        "in_time = self._asked > 0",
+        (f"{HANDOVER}::TestWorkerBehind::test_however_much_is_handed_over_the_ledger_is_asked_in_time",),
+    ),
+    Mutant(
+        "a receiver hands over though the worker has not taken what it was handed last",
+        "hub/consumers/receiver.py",
+        "if self._onward and self._onward.is_free() else None",
+        "if self._onward else None",
+        (f"{HANDOVER}::TestWorkerBehind::test_the_receiver_goes_on_and_the_worker_finds_the_rest_in_the_ledger",),
+    ),
+    Mutant(
+        "a worker is not told of what was not handed over to it",
+        "hub/consumers/receiver.py",
+        "            onward.leave()\n",
+        "            pass\n",
+        (f"{HANDOVER}::TestWorkerBehind::test_the_receiver_goes_on_and_the_worker_finds_the_rest_in_the_ledger",),
+    ),
+    Mutant(
+        "what waited for half of its lease to be taken goes to the system all the same",
+        "hub/consumers/worker.py",
+        "self._call_until = claimed.begun + self._settings.lease_seconds / 2",
+        "self._call_until = clock.monotonic() + self._settings.lease_seconds / 2",
+        (f"{HANDOVER}::TestOnTheShortWay::test_what_lay_there_for_half_of_its_lease_is_not_handed_to_the_system",),
+    ),
+    Mutant(
         "what was handed over and not taken is never given back",
         "hub/consumers/handover.py",
         "                ledger.give_back(connection, self._system, taken.token)\n",
         "                pass\n",
-        seeds=300,
+        (f"{HANDOVER}::TestClosing::test_what_nobody_took_is_given_back_without_doubt",),
     ),
     Mutant(
         "nothing settles after a call without an answer",
