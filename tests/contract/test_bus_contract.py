@@ -23,6 +23,7 @@ from hub.bus.port import Bus, Delivery, Fate, Message, Subscription
 from hub.bus.topology import DELIVERY_LIMIT, Queue, Topology
 from hub.config import Settings
 from hub.database import writing
+from hub.drill.proxy import FaultProxy
 from hub.errors import BusLost, BusMissing, BusRefused
 from hub.wiring import bus_of
 from tests.majors import TWO, release
@@ -71,6 +72,7 @@ BODIES = {
     "nothing": b"",
 }
 HEADERS = {"cloudEvents_id": "e-1", "cloudEvents_subject": "SO-1", "note": "已付款 🧧", "empty": ""}
+HALVES = (range(300), range(300, 600))
 UNHARMED = [("m-2", False), ("m-3", False)]
 
 
@@ -222,6 +224,97 @@ def test_two_thousand_messages_go_out_in_one_batch(bus: Bus) -> None:
     assert time.monotonic() - began < 10
     with subscribed(bus) as subscription:
         assert ids(drain(subscription, 2000)) == [f"m-{number}" for number in range(2000)]
+
+
+class TestTwoBatchesOnTheirWay:
+    """What follows is sent before it is known what became of what went before."""
+
+    def test_both_are_told_their_own_fates_whoever_is_asked_first(self, bus: Bus) -> None:
+        with closing(bus.publisher()) as publisher:
+            one = publisher.send([message(1), message(2, NOBODYS), message(3)])
+            other = publisher.send([message(4, NOBODYS), message(5)])
+            assert other.fates() == [Fate.UNROUTABLE, Fate.CONFIRMED]
+            assert one.fates() == [Fate.CONFIRMED, Fate.UNROUTABLE, Fate.CONFIRMED]
+            assert other.fates() == [Fate.UNROUTABLE, Fate.CONFIRMED]
+
+    def test_they_arrive_one_behind_the_other(self, bus: Bus) -> None:
+        sizes = (700, 1, 350, 949)
+        starts = [sum(sizes[:position]) for position in range(len(sizes))]
+        with closing(bus.publisher()) as publisher:
+            sendings = [
+                publisher.send([message(number) for number in range(start, start + size)])
+                for start, size in zip(starts, sizes, strict=True)
+            ]
+            assert [sending.fates() for sending in sendings] == [[Fate.CONFIRMED] * size for size in sizes]
+        with subscribed(bus) as subscription:
+            assert ids(drain(subscription, 2000)) == [f"m-{number}" for number in range(2000)]
+
+    def test_publishing_and_asking_go_on_meanwhile(self, bus: Bus) -> None:
+        with closing(bus.publisher()) as publisher:
+            sending = publisher.send([message(number) for number in range(300)])
+            publisher.check(["q.all"])
+            assert publisher.publish([message(300)]) == [Fate.CONFIRMED]
+            assert sending.fates() == [Fate.CONFIRMED] * 300
+        with subscribed(bus) as subscription:
+            assert ids(drain(subscription, 301)) == [f"m-{number}" for number in range(301)]
+
+    def test_an_empty_one_keeps_nobody_waiting(self, bus: Bus) -> None:
+        with closing(bus.publisher()) as publisher:
+            one, nothing, other = publisher.send([message(1)]), publisher.send([]), publisher.send([message(2)])
+            assert nothing.fates() == []
+            assert (one.fates(), other.fates()) == ([Fate.CONFIRMED], [Fate.CONFIRMED])
+
+    def test_what_nobody_asked_about_is_sent_all_the_same(self, bus: Bus) -> None:
+        with closing(bus.publisher()) as publisher:
+            publisher.send([message(1)])
+            assert publisher.send([message(2)]).fates() == [Fate.CONFIRMED]
+        with subscribed(bus) as subscription:
+            assert ids(drain(subscription, 2)) == ["m-1", "m-2"]
+
+    def test_a_connection_that_breaks_leaves_both_unknown(self, rabbit_node: RabbitNode, rabbit_url: str) -> None:
+        with FaultProxy("127.0.0.1", rabbit_node.port) as proxy:
+            through = rabbit_url.replace(f":{rabbit_node.port}/", f":{proxy.port}/")
+            with bus_of(settings(HUB_BUS__URL=through), "test") as bus, closing(bus.publisher()) as publisher:
+                proxy.up.hang()
+                one, other = publisher.send([message(1), message(2)]), publisher.send([message(3)])
+                began = time.monotonic()
+                proxy.reset()
+                assert one.fates() == [Fate.UNKNOWN] * 2
+                assert other.fates() == [Fate.UNKNOWN]
+                assert time.monotonic() - began < 5
+                with pytest.raises(BusLost):
+                    publisher.send([message(4)])
+
+    def test_a_missed_deadline_gives_up_what_is_behind_it_too(self, rabbit_node: RabbitNode, rabbit_url: str) -> None:
+        with FaultProxy("127.0.0.1", rabbit_node.port) as proxy:
+            through = rabbit_url.replace(f":{rabbit_node.port}/", f":{proxy.port}/")
+            hasty = settings(HUB_BUS__URL=through, HUB_BUS__CONFIRM_SECONDS="0.5")
+            with bus_of(hasty, "test") as bus, closing(bus.publisher()) as publisher:
+                proxy.up.hang()
+                one, other = publisher.send([message(1)]), publisher.send([message(2)])
+                assert one.fates() == [Fate.UNKNOWN]
+                began = time.monotonic()
+                assert other.fates() == [Fate.UNKNOWN]
+                assert time.monotonic() - began < 4
+                with pytest.raises(BusLost):
+                    publisher.send([])
+
+    def test_of_two_that_a_full_queue_refuses_nothing_is_called_confirmed(
+        self, rabbit_node: RabbitNode, rabbit_url: str
+    ) -> None:
+        with bus_of(settings(HUB_BUS__URL=rabbit_url), "test") as bus:
+            bus.declare(TWO_QUEUES)
+            vhost = urlsplit(rabbit_url).path[1:]
+            rabbit_node.ctl("set_policy", "--vhost", vhost, "small", r"^q\.paid$", '{"max-length": 10}')
+            assert eventually(lambda: Fate.REFUSED in publish(bus, [message(0, PAID)] * 20))
+            batches = [[message(number, PAID if number % 2 else CREATED) for number in half] for half in HALVES]
+            with closing(bus.publisher()) as publisher:
+                sendings = [publisher.send(batch) for batch in batches]
+                fates = [fate for sending in sendings for fate in sending.fates()]
+            kept = everything_in(bus, "q.paid")
+            assert fates[::2] == [Fate.CONFIRMED] * 300
+        confirmed = {f"m-{number}" for number in range(1, 600, 2) if fates[number] is Fate.CONFIRMED}
+        assert sorted(confirmed - kept) == []
 
 
 def test_publishing_nothing_is_answered_at_once(bus: Bus) -> None:

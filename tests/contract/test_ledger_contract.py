@@ -739,6 +739,27 @@ class Machine(RuleBasedStateMachine):
         if batch:
             self.at_work.append((token, batch))
 
+    @rule(batch=st.lists(st.tuples(st.sampled_from(ORDERS), st.sampled_from(VERSIONS)), min_size=1, max_size=6))
+    def deliver_and_claim(self, batch: list[tuple[str, int]]) -> None:
+        token = str(clock.uuid7())
+        taken = wanted_by(self.engine, token, *(event_at(version, order) for order, version in batch))
+        for order, version in batch:
+            self.delivered[order] = max(version, self.delivered.get(order, 0))
+        orders = {entry.order_no for entry in taken}
+        assert orders.isdisjoint(self.leased)
+        assert all(self.shown.get(entry.order_no, 0) <= entry.applied_version for entry in taken)
+        self.leased |= orders
+        if taken:
+            self.at_work.append((token, taken))
+
+    @precondition(lambda self: self.at_work)
+    @rule(data=st.data())
+    def hand_back(self, data: st.DataObject) -> None:
+        token, batch = self.taken(self.at_work, data)
+        if not any(entry.in_doubt for entry in batch):
+            give_back(self.engine, token)
+            self.give_back(batch)
+
     @precondition(lambda self: self.at_work)
     @rule(data=st.data())
     def apply(self, data: st.DataObject) -> None:
