@@ -609,7 +609,7 @@ MUTANTS = (
         "hub/bus/rabbit/publisher.py",
         "if index < 0 or not (multiple or tag - self._first_tag == index):",
         "if index < 0:",
-        ("tests/unit/test_confirms.py",),
+        ("tests/unit/test_publisher.py::test_a_word_for_one_alone_says_nothing_of_other_batches",),
     ),
     Mutant(
         "a body that readers read differently is taken for an event",
