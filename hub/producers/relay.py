@@ -64,8 +64,10 @@ class Relay:
     def step(self) -> bool:
         """Forward one batch of each shard; whether there was any."""
         self._look_after_leases()
+        self._pace.rest()
         try:
             claimed = [self._forward(lease) for lease in list(self._leases)]
+            self._pace.found(max(claimed, default=0))
             # What follows at once goes out while these are recorded; a refusal spoils the connection for all of it.
             full = sum(number == self._settings.batch for number in claimed)
             self._land_all_but(0 if self._is_worn else full)
@@ -211,12 +213,9 @@ class Relay:
 
     def _claim(self, lease: Lease) -> list[Pending]:
         shard = int(lease.name.rpartition("/")[2])
-        self._pace.rest()
         flying = [row.id for flight in self._flights for row in flight.rows]
         with reading(self._engine) as connection:
-            rows = outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying, self._missing)
-        self._pace.found(len(rows))
-        return rows
+            return outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying, self._missing)
 
     def _look_after_leases(self) -> None:
         if clock.monotonic() - self._leases_checked < self._settings.lease_seconds / 4:
