@@ -79,7 +79,13 @@ class Relay:
         return any(claimed)
 
     def close(self) -> None:
-        """Disconnect and hand the leases to whoever stands by; without a database they simply run out."""
+        """Record what is on its way, disconnect, and hand the leases to whoever stands by.
+
+        Without bus or database it is published again, and the leases simply run out.
+        """
+        with suppress(DependencyDown):
+            self._land_all_but(0)
+        self._flights.clear()
         self._disconnect()
         with suppress(DependencyDown), writing(self._engine) as connection:
             for lease in self._leases:
