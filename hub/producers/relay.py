@@ -68,9 +68,8 @@ class Relay:
         try:
             claimed = [self._forward(lease) for lease in list(self._leases)]
             self._pace.found(max(claimed, default=0))
-            # What follows at once goes out while these are recorded; a refusal spoils the connection for all of it.
-            full = sum(number == self._settings.batch for number in claimed)
-            self._land_all_but(0 if self._is_worn else full)
+            # What follows at once goes out while these are recorded.
+            self._land_all_but(sum(number == self._settings.batch for number in claimed))
             if not any(claimed):
                 self._send([])
         except BaseException:
@@ -137,8 +136,11 @@ class Relay:
         self._flights.append(Flight(lease, rows, lacking, waiting, sizes, untold, sending, clock.monotonic()))
 
     def _land_all_but(self, most: int) -> None:
-        """See what became of what is on its way, the oldest first, until no more than so many batches are."""
-        while len(self._flights) > most:
+        """See what became of what is on its way, the oldest first, until no more than so many batches are.
+
+        A refusal spoils the connection, so then all of it has to land.
+        """
+        while len(self._flights) > (0 if self._is_worn else most):
             self._land(self._flights.popleft())
         if self._is_worn:
             # A queue whose limit was taken away goes on refusing the connection that it refused.
