@@ -203,14 +203,9 @@ class TestOnTheShortWay:
         self, short: Short, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         short.comes(event_at(1))
-
-        def held_up(label: str) -> None:
-            if label == "work.claimed":
-                later = clock.monotonic() + short.policy.lease_seconds * 0.6
-                monkeypatch.setattr(clock, "monotonic", lambda: later)
-
-        with told(held_up):
-            assert short.worker.step()
+        later = clock.monotonic() + short.policy.lease_seconds * 0.6
+        monkeypatch.setattr(clock, "monotonic", lambda: later)
+        assert short.worker.step()
         assert short.system.asked == []
         monkeypatch.undo()
         assert eventually(lambda: asked_of_ledger(short))
@@ -277,6 +272,14 @@ class TestWorkerBehind:
                 break
         assert time.monotonic() - began < 20 * SOON
         assert (NUMBERS[0], 1) in short.system.journal
+
+    def test_whatever_is_left_in_the_ledger_is_found_though_it_is_more_than_one_batch(self, engine: Engine) -> None:
+        short = Short(engine, work_batch=3).started()
+        wanted(engine, *(event_at(1, number) for number in NUMBERS[:10]))
+        short.handover.leave()
+        short.work_off()
+        assert len(short.system.journal) == 10
+        assert short.system.asked == ["apply"] * 4
 
     def test_what_was_left_in_the_ledger_before_is_found_by_whoever_starts(self, engine: Engine) -> None:
         wanted(engine, event_at(1))
