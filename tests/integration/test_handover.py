@@ -170,6 +170,13 @@ class TestOnTheShortWay:
         assert short.system.journal == [("SO-1", 3)]
         assert standing(engine) == Standing(wanted=3, applied=1, superseded=2)
 
+    def test_each_order_is_brought_as_it_is_though_events_share_an_id(self, engine: Engine, short: Short) -> None:
+        events = [event_at(version, number, id="event-1") for number in ("SO-1", "SO-2") for version in (2, 1)]
+        short.comes(*events)
+        short.work_off()
+        assert [each.order for each in short.system.told] == [events[0].order, events[2].order]
+        assert short.system.shown == {row["order_no"]: row["applied_version"] for row in rows(engine)}
+
     def test_what_is_known_is_not_handed_over(self, short: Short) -> None:
         short.comes(event_at(2))
         short.work_off()
