@@ -22,6 +22,8 @@ from hub.database import writing
 from hub.errors import DependencyDown
 from hub.schemas.order import Order
 
+Orders = Mapping[tuple[str, int], Order]
+
 PATIENCE_SECONDS = 1.0
 """How long a receiver waits for a worker that is still busy with what it was handed last."""
 
@@ -30,14 +32,14 @@ PATIENCE_SECONDS = 1.0
 class Claimed:
     """Entries that one worker holds by a token since `begun` (monotonic, seconds), and the breaker that let them pass.
 
-    `orders` has those that are decoded already, by the id of their event.
+    `orders` has those that are decoded already, by order and version: whoever makes events may use an id twice.
     """
 
     token: str
     entries: Sequence[Entry]
     breaker: Breaker
     begun: float
-    orders: Mapping[str, Order]
+    orders: Orders
 
 
 class Handover:
@@ -108,6 +110,6 @@ class Handover:
                 ledger.give_back(connection, self._system, taken.token)
 
 
-def claimed(claim: Claim, breaker: Breaker, entries: Sequence[Entry], orders: Mapping[str, Order]) -> Claimed:
+def claimed(claim: Claim, breaker: Breaker, entries: Sequence[Entry], orders: Orders) -> Claimed:
     """What was claimed a moment ago."""
     return Claimed(claim.token, entries, breaker, clock.monotonic(), orders)

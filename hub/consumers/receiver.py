@@ -114,7 +114,8 @@ class Receiver:
             return ledger.want(connection, self.system, events).raised, None
         claim, breaker = right
         raised, entries = ledger.want(connection, self.system, events, claim)
-        return raised, handed(claim, breaker, entries, {event.id: event.order for event, _ in events})
+        orders = {(event.subject, event.order.version): event.order for event, _ in events}
+        return raised, handed(claim, breaker, entries, orders)
 
     def _show(self) -> None:
         if len(self._unkept) != self._shown:

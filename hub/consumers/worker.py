@@ -18,14 +18,13 @@ from hub import clock, groups, holder, logs, metrics
 from hub.consumers import gate, ledger, standings
 from hub.consumers.breaker import Breaker, is_charged, is_storm
 from hub.consumers.gate import Passage
-from hub.consumers.handover import Claimed, Handover
+from hub.consumers.handover import Claimed, Handover, Orders
 from hub.consumers.ledger import Entry
 from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.crash_points import reach
 from hub.database import reading, writing
 from hub.errors import HubError, OutcomeUnknown, Postponed, Rejected, SystemFailure, Undecodable
-from hub.schemas.order import Order
 from hub.schemas.registry import decode
 
 GAUGES_EVERY_SECONDS = 2
@@ -262,10 +261,10 @@ def _settled(entry: Entry, looked: Looked) -> Result | None:
     return shown
 
 
-def _wanted(entry: Entry, looked: Looked, orders: Mapping[str, Order]) -> Wanted | Rejected:
+def _wanted(entry: Entry, looked: Looked, orders: Orders) -> Wanted | Rejected:
     shown = looked.get(entry.order_no)
     try:
-        order = orders.get(entry.wanted_event_id) or decode(entry.wanted_body.encode()).order
+        order = orders.get((entry.order_no, entry.wanted_version)) or decode(entry.wanted_body.encode()).order
     except Undecodable as error:
         # Kept by another release; it must not stop the orders beside it.
         return Rejected(f"this release cannot read the event: {error}")

@@ -170,6 +170,13 @@ class TestOnTheShortWay:
         assert short.system.journal == [("SO-1", 3)]
         assert standing(engine) == Standing(wanted=3, applied=1, superseded=2)
 
+    def test_each_order_is_brought_as_it_is_though_events_share_an_id(self, engine: Engine, short: Short) -> None:
+        events = [event_at(version, number, id="event-1") for number in ("SO-1", "SO-2") for version in (2, 1)]
+        short.comes(*events)
+        short.work_off()
+        assert [each.order for each in short.system.told] == [events[0].order, events[2].order]
+        assert short.system.shown == {row["order_no"]: row["applied_version"] for row in rows(engine)}
+
     def test_what_is_known_is_not_handed_over(self, short: Short) -> None:
         short.comes(event_at(2))
         short.work_off()
@@ -203,14 +210,9 @@ class TestOnTheShortWay:
         self, short: Short, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         short.comes(event_at(1))
-
-        def held_up(label: str) -> None:
-            if label == "work.claimed":
-                later = clock.monotonic() + short.policy.lease_seconds * 0.6
-                monkeypatch.setattr(clock, "monotonic", lambda: later)
-
-        with told(held_up):
-            assert short.worker.step()
+        later = clock.monotonic() + short.policy.lease_seconds * 0.6
+        monkeypatch.setattr(clock, "monotonic", lambda: later)
+        assert short.worker.step()
         assert short.system.asked == []
         monkeypatch.undo()
         assert eventually(lambda: asked_of_ledger(short))
@@ -289,6 +291,14 @@ class TestWorkerBehind:
                 break
         assert time.monotonic() - began < 20 * SOON
         assert (NUMBERS[0], 1) in short.system.journal
+
+    def test_whatever_is_left_in_the_ledger_is_found_though_it_is_more_than_one_batch(self, engine: Engine) -> None:
+        short = Short(engine, work_batch=3).started()
+        wanted(engine, *(event_at(1, number) for number in NUMBERS[:10]))
+        short.handover.leave()
+        short.work_off()
+        assert len(short.system.journal) == 10
+        assert short.system.asked == ["apply"] * 4
 
     def test_what_was_left_in_the_ledger_before_is_found_by_whoever_starts(self, engine: Engine) -> None:
         wanted(engine, event_at(1))
