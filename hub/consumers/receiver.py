@@ -109,7 +109,7 @@ class Receiver:
     def _raise(
         self, connection: Connection, events: Sequence[tuple[Event, Delivery]], onward: Handover | None
     ) -> tuple[int, Claimed | None]:
-        right = onward.claim(connection) if onward else None
+        right = onward.claim(connection, len(events)) if onward else None
         if right is None:
             return ledger.want(connection, self.system, events).raised, None
         claim, breaker = right
