@@ -65,13 +65,14 @@ class Handover:
     def claim(self, connection: Connection, events: int) -> tuple[Claim, Breaker] | None:
         """The right to claim so many events that come in by this transaction; None where the ledger has to be asked."""
         policy = self._policy
-        if events > policy.work_batch:
+        if events > policy.work_batch or policy.rate_per_second:
             return None
-        passage = gate.enter(connection, self._system, policy.work_batch, policy)
-        if passage.breaker.cause or policy.rate_per_second:
+        # Locked it would be held while entries are waited for, whose worker may wait for it.
+        breaker = gate.present(connection, self._system)
+        if breaker.cause:
             return None
         token = f"{self._holder}.{next(self._numbers):x}"
-        return Claim(token, policy.lease_seconds, policy.settle_seconds), passage.breaker
+        return Claim(token, policy.lease_seconds, policy.settle_seconds), breaker
 
     def put(self, claimed: Claimed) -> None:
         """Hand these over, which were claimed while the place was free."""
