@@ -49,7 +49,8 @@ def _peer(stand: Stand, name: str, count: int, *, distinct: bool) -> float:
 def _fill(stand: Stand, site: Site, count: int, *, distinct: bool) -> int:
     """Publish events to the queue of one system; how many."""
     filled = events.load(site.engine, count, distinct=distinct)
-    stand.ran("pika_pipelined", site, events=filled, exchange="", routing_key=queue_name(SYSTEM))
+    told = {"exchange": "", "routing_key": queue_name(SYSTEM), "mirrored": True}
+    stand.ran("pika_pipelined", site, events=filled, **told)
     with site.engine.begin() as connection:
         connection.exec_driver_sql("TRUNCATE outbox")
     return filled

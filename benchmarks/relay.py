@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from statistics import median
+from typing import Any
 
 from benchmarks import events, rates
 from benchmarks.stand import RELAY, Plan, Stand, progress
 from benchmarks.table import Row
 
 WORK = "relay outbox -> confirmed"
-LEAST = {"pika": 0.80, "naive": 15.0, "faststream_outbox": 4.0}
+LEAST = {"pika": 0.80, "mirrored": None, "naive": 15.0, "faststream_outbox": 4.0}
 BESIDE = {
-    "pika": "pika, pipelined, no database",
+    "pika": "pika, the bodies, no database",
+    "mirrored": "pika, bodies and headers",
     "naive": "naive relay, one by one",
     "faststream_outbox": "faststream-outbox, tuned",
 }
@@ -21,8 +23,9 @@ BESIDE = {
 def measured(stand: Stand, plan: Plan) -> list[Row]:
     """Everybody in turn, the medians beside one another."""
     contenders: Mapping[str, Callable[[], float]] = {
-        "hub": lambda: _hub(stand, plan.part(0.4, 2000)),
-        "pika": lambda: _peer(stand, "pika_pipelined", plan.part(0.4)),
+        "hub": lambda: _hub(stand, plan.part(0.6, 2000)),
+        "pika": lambda: _peer(stand, "pika_pipelined", plan.part(0.6)),
+        "mirrored": lambda: _peer(stand, "pika_pipelined", plan.part(0.6), mirrored=True),
         "naive": lambda: _peer(stand, "naive_relay", plan.part(0.03)),
         "faststream_outbox": lambda: _peer(stand, "faststream_outbox_relay", plan.part(0.1)),
     }
@@ -55,6 +58,6 @@ def _hub(stand: Stand, count: int) -> float:
         return rates.relayed(site)
 
 
-def _peer(stand: Stand, name: str, count: int) -> float:
+def _peer(stand: Stand, name: str, count: int, **settings: Any) -> float:
     with stand.site() as site:
-        return stand.ran(name, site, events=events.load(site.engine, count)).rate
+        return stand.ran(name, site, events=events.load(site.engine, count), **settings).rate

@@ -11,7 +11,8 @@ def main() -> None:
     settings = given()
     events = outbox(settings.db, settings.events)
     window = getattr(settings, "window", WINDOW)
-    pipeline = Pipeline(settings.bus, settings.exchange, getattr(settings, "routing_key", ""), window)
+    key, mirrored = getattr(settings, "routing_key", ""), getattr(settings, "mirrored", False)
+    pipeline = Pipeline(settings.bus, settings.exchange, key, window, mirrored=mirrored)
     ready()
     told(len(events), *pipeline.publish(events))
 

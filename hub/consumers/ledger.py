@@ -9,36 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    Float,
-    Select,
-    Update,
-    and_,
-    bindparam,
     case,
     func,
-    not_,
-    or_,
     select,
-    text,
     update,
 )
 
-from hub.batches import Batch, insert_rows
+from hub.batches import insert_rows
 from hub.bus.port import Delivery
+from hub.consumers import ledger_statements as statements
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint
-from hub.database import in_seconds, insert_of, is_postgres, now
+from hub.database import in_seconds, is_postgres, now
 from hub.holder import is_dead
 from hub.schemas.envelope import FOLLOWED, Event
 from hub.tables import journal, ledger
-
-FOLLOWS_WITHIN_SECONDS = 600
-"""How long a version waits for the newer one that was committed before it left; then it is brought all the same."""
 
 
 class Entry(NamedTuple):
@@ -64,25 +52,6 @@ class Entry(NamedTuple):
     def in_doubt(self) -> bool:
         """Whether the system may show more than the ledger knows."""
         return self.tried_version is not None
-
-
-WANTED = ("system", "order_no", "wanted_version", "wanted_event_id", "wanted_body", "wanted_at")
-"""The columns that say what is wanted."""
-
-_DONE = ("order_no", "applied_version", "effects", "repairs", "external_ref", "rewrite")
-_NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until": None}
-_WAITING = ledger.c.wanted_body.is_not(None)
-_KNOWN: dict[str, Any] = {"tried_version": None}
-_LEASE, _SETTLE = bindparam("lease", type_=Float()), bindparam("settle", type_=Float())
-_FREE = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < in_seconds(-_SETTLE))
-_DUE = _WAITING & ledger.c.parked_reason.is_(None) & (ledger.c.due_at <= now()) & _FREE
-_OLDEST_DUE = (
-    select(*(ledger.c[name] for name in Entry._fields))
-    .where(ledger.c.system == bindparam("system"), _DUE)
-    .order_by(ledger.c.due_at)
-    .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
-)
 
 
 class Claim(NamedTuple):
@@ -114,7 +83,7 @@ def want(
     """
     newest = {event.subject: (event, delivery) for event, delivery in sorted(received, key=_version)}
     chosen = [newest[number] for number in sorted(newest)]
-    batch, raised = _raising(is_postgres(connection))
+    batch, raised = statements.raised(is_postgres(connection))
     rows = [
         wanted_row(system, event, delivery.body.decode()) | {"lease_token": _token(claim, delivery)}
         for event, delivery in chosen
@@ -134,18 +103,6 @@ def want(
     )
     mine = {row.order_no: row for row in told if claim.token and row.lease_token == claim.token}
     return Wanting(len(ids), [_entry(mine[event.subject], event, at) for event, at in chosen if event.subject in mine])
-
-
-def raising(postgres: bool, batch: Batch, *more: tuple[str, Any]) -> Any:
-    """INSERT of what is wanted, due at once, to be given its ON CONFLICT; rows as `wanted_row` makes them.
-
-    Of `more` columns, name and value.
-    """
-    further = dict([("due_at", now()), *more])
-    taken = [column for column in batch.rows.c if column.name not in further]
-    named = [*(column.name for column in taken), *further]
-    chosen = select(*taken, *further.values()).where(text("true"))
-    return insert_of(postgres, ledger).from_select(named, chosen, include_defaults=True)
 
 
 def wanted_row(system: str, event: Event, body: str) -> dict[str, object]:
@@ -174,9 +131,9 @@ def claim(  # noqa: PLR0913
     settled since the end of the lease: until then its worker may have called.
     """
     asked = {"system": system, "most": limit, "settle": settle_seconds}
-    claimed = [Entry(*row) for row in connection.execute(_OLDEST_DUE, asked).all()]
+    claimed = [Entry(*row) for row in connection.execute(statements.OLDEST_DUE, asked).all()]
     if claimed:
-        batch, leased = _leasing(is_postgres(connection))
+        batch, leased = statements.leased(is_postgres(connection))
         rows = batch.given([{"order_no": entry.order_no} for entry in claimed])
         whose = {"whose": system, "token": token, "lease": lease_seconds, "settle": settle_seconds}
         connection.execute(leased, whose | rows)
@@ -185,17 +142,17 @@ def claim(  # noqa: PLR0913
 
 def free_dead(connection: Connection, system: str, settle_seconds: float = 0) -> None:
     """Free the entries that a process of this machine had claimed when it was killed, due when the system settled."""
-    here = (ledger.c.system == system) & _WAITING
+    here = (ledger.c.system == system) & statements.WAITING
     held = select(ledger.c.lease_token).where(here, ledger.c.lease_token.is_not(None))
     dead = [token for token in connection.execute(held.distinct()).scalars() if token and is_dead(token)]
     freed = update(ledger).where(here, ledger.c.lease_token.in_(dead))
-    connection.execute(freed.values(due_at=in_seconds(settle_seconds), **_NO_LEASE))
+    connection.execute(freed.values(due_at=in_seconds(settle_seconds), **statements.NO_LEASE))
 
 
 def give_back(connection: Connection, system: str, token: str) -> None:
     """Let go what was claimed and never handed to the system: nothing of it is in doubt."""
     held = update(ledger).where(ledger.c.system == system, ledger.c.lease_token == token)
-    connection.execute(held.values(due_at=now(), **_KNOWN, **_NO_LEASE))
+    connection.execute(held.values(due_at=now(), **statements.KNOWN, **statements.NO_LEASE))
 
 
 def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
@@ -203,7 +160,7 @@ def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> N
     if len(order_numbers) < 2:
         # Whoever takes one alone holds nothing that others wait for.
         return
-    batch, locked = _locking(is_postgres(connection))
+    batch, locked = statements.locked(is_postgres(connection))
     rows = batch.given([{"order_no": number} for number in sorted(order_numbers)])
     connection.execute(locked, {"whose": system} | rows).all()
 
@@ -213,7 +170,7 @@ def record_done(connection: Connection, system: str, token: str, done: Sequence[
     if not done:
         return
     rows = [_done_row(entry, outcome) for entry, outcome in done]
-    batch, recorded = _recording(is_postgres(connection))
+    batch, recorded = statements.recorded(is_postgres(connection))
     asked = {"whose": system, "token": token} | batch.given(rows)
     kept = set(connection.execute(recorded, asked).scalars())
     rows = [row for entry, outcome in done if entry.order_no in kept for row in _applied_rows(system, entry, outcome)]
@@ -225,10 +182,10 @@ def record_retry(connection: Connection, system: str, token: str, retried: Seque
     if not retried:
         return
     rows = [_retry_row(entry, retry) for entry, retry in retried]
-    given_back, batch = _held(is_postgres(connection), list(rows[0]))
+    given_back, batch = statements.held(is_postgres(connection), list(rows[0]))
     due = {name: batch.rows.c[name] for name in ("attempt", "last_error", "fingerprint", "tried_version")}
     charged = case((batch.rows.c.attempt == 0, None), else_=func.coalesce(ledger.c.failing_since, now()))
-    values = due | {"failing_since": charged, "due_at": in_seconds(batch.rows.c.after_seconds)} | _NO_LEASE
+    values = due | {"failing_since": charged, "due_at": in_seconds(batch.rows.c.after_seconds)} | statements.NO_LEASE
     connection.execute(given_back.values(values), {"whose": system, "token": token} | batch.given(rows))
 
 
@@ -242,7 +199,7 @@ def record_parked(
     if not parked:
         return
     rows = [_parked_row(entry, park) for entry, park in parked]
-    put_aside, batch = _held(is_postgres(connection), list(rows[0]))
+    put_aside, batch = statements.held(is_postgres(connection), list(rows[0]))
     given = batch.rows.c
     newer = ledger.c.wanted_version > given.wanted_version
     values = {
@@ -255,7 +212,7 @@ def record_parked(
         "tried_version": given.tried_version,
         "due_at": case((given.tried_version.is_not(None), in_seconds(settle_seconds)), else_=now()),
     }
-    told = put_aside.values(values | _NO_LEASE).returning(ledger.c.order_no, ledger.c.parked_reason)
+    told = put_aside.values(values | statements.NO_LEASE).returning(ledger.c.order_no, ledger.c.parked_reason)
     asked = {"whose": system, "token": token} | batch.given(rows)
     waiting = {order_no for order_no, reason in connection.execute(told, asked) if reason is not None}
     insert_rows(
@@ -266,7 +223,7 @@ def record_parked(
 def _put_off(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
     """Let orders wait for the version that follows, which makes them due; what is in doubt is asked about as ever."""
     if order_numbers:
-        batch, put_off = _putting_off(is_postgres(connection))
+        batch, put_off = statements.put_off(is_postgres(connection))
         rows = batch.given([{"order_no": number} for number in order_numbers])
         connection.execute(put_off, {"whose": system} | rows)
 
@@ -350,90 +307,3 @@ def _parked_row(entry: Entry, park: Park) -> dict[str, object]:
         # Doubt from before is not settled by an answer to this version: the system may show one that we do not know.
         "tried_version": entry.wanted_version if park.reason is ParkedReason.UNKNOWN else entry.tried_version,
     }
-
-
-@cache
-def _raising(postgres: bool) -> tuple[Batch, Any]:
-    batch = Batch(postgres, ledger, [*WANTED, "lease_token"])
-    token = batch.rows.c.lease_token
-    leased = [
-        ("due_at", case((token.is_not(None), in_seconds(_SETTLE)), else_=now())),
-        ("lease_until", case((token.is_not(None), in_seconds(_LEASE)))),
-        ("tried_version", case((token.is_not(None), batch.rows.c.wanted_version))),
-    ]
-    given = raising(postgres, batch, *leased)
-    rejected = ledger.c.parked_reason == ParkedReason.REJECTED
-    in_doubt = ledger.c.tried_version.is_not(None)
-    # Whatever the system may have been told is asked about first, by who claims it from the ledger.
-    taken = or_(in_doubt, ledger.c.lease_token.is_not(None), and_(ledger.c.parked_reason.is_not(None), not_(rejected)))
-    lease = ("lease_token", "lease_until", "tried_version")
-    raised = given.on_conflict_do_update(
-        index_elements=["system", "order_no"],
-        set_={key: given.excluded[key] for key in WANTED[2:]}
-        | {key: case((taken, ledger.c[key]), else_=given.excluded[key]) for key in lease}
-        | {"parked_reason": case((rejected, None), else_=ledger.c.parked_reason)}
-        | {"attempt": case((rejected, 0), else_=ledger.c.attempt)}
-        | {"failing_since": case((rejected, None), else_=ledger.c.failing_since)}
-        | {"due_at": case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)},
-        where=ledger.c.wanted_version < given.excluded.wanted_version,
-    )
-    known = ("order_no", "wanted_event_id", "applied_version", "attempt", "failing_since", "rewrite", "external_ref")
-    return batch, raised.returning(*(ledger.c[name] for name in known), ledger.c.lease_token)
-
-
-@cache
-def _putting_off(postgres: bool) -> tuple[Batch, Update]:
-    batch, here = _those(postgres)
-    off = update(ledger).where(here, ledger.c.tried_version.is_(None))
-    return batch, off.values(due_at=in_seconds(FOLLOWS_WITHIN_SECONDS))
-
-
-@cache
-def _leasing(postgres: bool) -> tuple[Batch, Update]:
-    batch, here = _those(postgres)
-    until = {"lease_token": bindparam("token"), "lease_until": in_seconds(_LEASE), "due_at": in_seconds(_SETTLE)}
-    return batch, update(ledger).where(here).values(tried_version=ledger.c.wanted_version, **until)
-
-
-@cache
-def _locking(postgres: bool) -> tuple[Batch, Select[Any]]:
-    batch, here = _those(postgres)
-    return batch, select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()
-
-
-@cache
-def _recording(postgres: bool) -> tuple[Batch, Any]:
-    held, batch = _held(postgres, _DONE)
-    given = batch.rows.c
-    # Asked for while this was with the system, which may have been written before it was changed.
-    again = ledger.c.rewrite & given.rewrite.is_(False)
-    values = held.where(ledger.c.applied_version <= given.applied_version).values(
-        applied_version=given.applied_version,
-        wanted_body=case(((ledger.c.wanted_version > given.applied_version) | again, ledger.c.wanted_body)),
-        effects=ledger.c.effects + given.effects,
-        repairs=ledger.c.repairs + given.repairs,
-        external_ref=func.coalesce(given.external_ref, ledger.c.external_ref),
-        applied_at=now(),
-        due_at=now(),
-        attempt=0,
-        failing_since=None,
-        last_error=None,
-        fingerprint=None,
-        rewrite=again,
-        **_KNOWN,
-        **_NO_LEASE,
-    )
-    return batch, values.returning(ledger.c.order_no)
-
-
-def _those(postgres: bool) -> tuple[Batch, ColumnElement[bool]]:
-    """Entries of the system `whose`, by a batch of order numbers."""
-    batch = Batch(postgres, ledger, ["order_no"])
-    return batch, (ledger.c.system == bindparam("whose")) & ledger.c.order_no.in_(select(batch.rows.c.order_no))
-
-
-def _held(postgres: bool, names: Sequence[str]) -> tuple[Update, Batch]:
-    """UPDATE of the entries that the system `whose` holds by a `token`, each beside its row of a batch."""
-    batch = Batch(postgres, ledger, names, after_seconds=Float())
-    ours = (ledger.c.system == bindparam("whose")) & (ledger.c.lease_token == bindparam("token"))
-    return update(ledger).where(ours, ledger.c.order_no == batch.rows.c.order_no), batch

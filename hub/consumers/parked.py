@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, select, up
 
 from hub.batches import Batch, insert_rows
 from hub.consumers import ledger as entries
+from hub.consumers.ledger_statements import raising
 from hub.database import Row, is_postgres, now
 from hub.schemas.envelope import Event
 from hub.tables import journal, ledger
@@ -121,7 +122,7 @@ def replay(
     marked = {"rewrite": True} if rewrite else {}
     wanted = [entries.wanted_row(system, event, body) | marked for event, body in zip(events, bodies, strict=True)]
     batch = Batch(is_postgres(connection), ledger, list(wanted[0]))
-    again = entries.raising(is_postgres(connection), batch)
+    again = raising(is_postgres(connection), batch)
     freed = {"parked_reason": None, "parked_at": None, "attempt": 0, "failing_since": None}
     values = {key: again.excluded[key] for key in list(wanted[0])[2:]} | freed
     values["due_at"] = case((_IN_DOUBT, ledger.c.due_at), else_=again.excluded.due_at)

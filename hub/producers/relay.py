@@ -64,11 +64,12 @@ class Relay:
     def step(self) -> bool:
         """Forward one batch of each shard; whether there was any."""
         self._look_after_leases()
+        self._pace.rest()
         try:
             claimed = [self._forward(lease) for lease in list(self._leases)]
-            # What follows at once goes out while these are recorded; a refusal spoils the connection for all of it.
-            full = sum(number == self._settings.batch for number in claimed)
-            self._land_all_but(0 if self._is_worn else full)
+            self._pace.found(max(claimed, default=0))
+            # What follows at once goes out while these are recorded.
+            self._land_all_but(sum(number == self._settings.batch for number in claimed))
             if not any(claimed):
                 self._send([])
         except BaseException:
@@ -77,7 +78,13 @@ class Relay:
         return any(claimed)
 
     def close(self) -> None:
-        """Disconnect and hand the leases to whoever stands by; without a database they simply run out."""
+        """Record what is on its way, disconnect, and hand the leases to whoever stands by.
+
+        Without bus or database it is published again, and the leases simply run out.
+        """
+        with suppress(DependencyDown):
+            self._land_all_but(0)
+        self._flights.clear()
         self._disconnect()
         with suppress(DependencyDown), writing(self._engine) as connection:
             for lease in self._leases:
@@ -129,8 +136,11 @@ class Relay:
         self._flights.append(Flight(lease, rows, lacking, waiting, sizes, untold, sending, clock.monotonic()))
 
     def _land_all_but(self, most: int) -> None:
-        """See what became of what is on its way, the oldest first, until no more than so many batches are."""
-        while len(self._flights) > most:
+        """See what became of what is on its way, the oldest first, until no more than so many batches are.
+
+        A refusal spoils the connection, so then all of it has to land.
+        """
+        while len(self._flights) > (0 if self._is_worn else most):
             self._land(self._flights.popleft())
         if self._is_worn:
             # A queue whose limit was taken away goes on refusing the connection that it refused.
@@ -211,12 +221,9 @@ class Relay:
 
     def _claim(self, lease: Lease) -> list[Pending]:
         shard = int(lease.name.rpartition("/")[2])
-        self._pace.rest()
         flying = [row.id for flight in self._flights for row in flight.rows]
         with reading(self._engine) as connection:
-            rows = outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying, self._missing)
-        self._pace.found(len(rows))
-        return rows
+            return outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying, self._missing)
 
     def _look_after_leases(self) -> None:
         if clock.monotonic() - self._leases_checked < self._settings.lease_seconds / 4:

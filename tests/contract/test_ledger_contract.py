@@ -25,7 +25,8 @@ from hub import clock, holder, migrations
 from hub.all_tables import metadata
 from hub.bus.port import Delivery
 from hub.consumers import dead_letters, ledger, standings
-from hub.consumers.ledger import FOLLOWS_WITHIN_SECONDS, Entry
+from hub.consumers.ledger import Entry
+from hub.consumers.ledger_statements import FOLLOWS_WITHIN_SECONDS
 from hub.consumers.outcome import Done, Park, ParkedReason, Retry, fingerprint
 from hub.consumers.standings import Standing
 from hub.consumers.system import Receipt
