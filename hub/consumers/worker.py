@@ -65,6 +65,7 @@ class Worker:
         self._started = False
         self._asked = float("-inf")
         self._call_until = float("-inf")
+        self._is_shut = False
         metrics.prepare_consumer(system.name)
 
     def step(self) -> bool:
@@ -86,12 +87,16 @@ class Worker:
             return self._claim()
         # However much is handed over, what the ledger has must not wait for ever.
         in_time = clock.monotonic() - self._asked < self._settings.poll_seconds
-        if in_time and (handed := self._handover.take()):
+        handed = self._handover.take() if in_time else None
+        if handed and not self._is_shut:
             return handed, False
-        if in_time and not self._handover.take_note():
+        if handed:
+            # Claimed before this worker heard that the system is to be left alone.
+            self._handover.give_back(handed)
+        elif in_time and not self._handover.take_note():
             return None, False
         claimed, rationed = self._claim()
-        if claimed:
+        if claimed or rationed:
             self._handover.leave()
         return claimed, rationed
 
@@ -110,7 +115,7 @@ class Worker:
                 else []
             )
             gate.taken(connection, name, passage, len(entries), policy, token)
-        self._started, self._asked = True, begun
+        self._started, self._asked, self._is_shut = True, begun, passage.breaker.cause is not None
         self._share(len(entries))
         claimed = Claimed(token, entries, passage.breaker, begun, {}) if entries else None
         return claimed, self._rationed(passage)
@@ -177,6 +182,7 @@ class Worker:
             ledger.record_retry(connection, name, token, retried)
             ledger.record_parked(connection, name, token, parked, self._settings.settle_seconds)
             present = gate.judged(connection, name, before, results, self._settings)
+        self._is_shut = present.cause is not None
         self._count(done, retried, parked)
         self._tell(before, present)
 
@@ -262,10 +268,10 @@ def _settled(entry: Entry, looked: Looked) -> Result | None:
     return shown
 
 
-def _wanted(entry: Entry, looked: Looked, orders: Mapping[str, Order]) -> Wanted | Rejected:
+def _wanted(entry: Entry, looked: Looked, orders: Mapping[tuple[str, int], Order]) -> Wanted | Rejected:
     shown = looked.get(entry.order_no)
     try:
-        order = orders.get(entry.wanted_event_id) or decode(entry.wanted_body.encode()).order
+        order = orders.get((entry.order_no, entry.wanted_version)) or decode(entry.wanted_body.encode()).order
     except Undecodable as error:
         # Kept by another release; it must not stop the orders beside it.
         return Rejected(f"this release cannot read the event: {error}")
