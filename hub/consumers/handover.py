@@ -60,12 +60,14 @@ class Handover:
             # Whoever was not there in time is not waited for again before it has taken what waits.
             return self._changed.wait_for(lambda: self._waits is None, 0 if self._left_over else PATIENCE_SECONDS)
 
-    def claim(self, connection: Connection) -> tuple[Claim, Breaker] | None:
-        """The right to claim what comes in by this transaction; None where the ledger has to be asked."""
+    def claim(self, connection: Connection, events: int) -> tuple[Claim, Breaker] | None:
+        """The right to claim so many events that come in by this transaction; None where the ledger has to be asked."""
         policy = self._policy
+        if events > policy.work_batch or policy.rate_per_second:
+            return None
         # Not locked: a worker that records holds its entries and asks for the breaker then, and this does the reverse.
         breaker = gate.present(connection, self._system)
-        if breaker.cause or policy.rate_per_second:
+        if breaker.cause:
             return None
         token = f"{self._holder}.{next(self._numbers):x}"
         return Claim(token, policy.lease_seconds, policy.settle_seconds), breaker

@@ -110,7 +110,7 @@ class Receiver:
     ) -> tuple[int, Claimed | None]:
         # The time of a claim counts from before it is asked for.
         begun = clock.monotonic()
-        right = onward.claim(connection) if onward else None
+        right = onward.claim(connection, len(events)) if onward else None
         if right is None:
             return ledger.want(connection, self.system, events).raised, None
         claim, breaker = right

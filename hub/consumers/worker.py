@@ -23,8 +23,8 @@ from hub.consumers.ledger import Entry
 from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.crash_points import reach
-from hub.database import reading, writing
-from hub.errors import HubError, OutcomeUnknown, Postponed, Rejected, SystemFailure, Undecodable
+from hub.database import reading, was_cut, writing
+from hub.errors import DependencyDown, HubError, OutcomeUnknown, Postponed, Rejected, SystemFailure, Undecodable
 from hub.schemas.order import Order
 from hub.schemas.registry import decode
 
@@ -170,8 +170,19 @@ class Worker:
             return [OutcomeUnknown(f"{self._system.name}: {type(error).__name__} in its adapter")] * len(asked)
 
     def _record(self, claimed: Claimed, results: Sequence[Result]) -> None:
+        outcomes = self._judged(claimed.entries, results)
+        try:
+            self._record_outcomes(claimed, outcomes, results)
+        except DependencyDown as error:
+            # The database may have started anew while the system was called; what it heard is in no doubt for that.
+            if not was_cut(error):
+                raise
+            self._record_outcomes(claimed, outcomes, results)
+
+    def _record_outcomes(
+        self, claimed: Claimed, outcomes: Sequence[tuple[Entry, Outcome]], results: Sequence[Result]
+    ) -> None:
         token, before, entries = claimed.token, claimed.breaker, claimed.entries
-        outcomes = self._judged(entries, results)
         done = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Done)]
         retried = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Retry)]
         parked = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Park)]

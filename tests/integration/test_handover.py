@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Event as Signal
 from typing import Any
 
@@ -18,9 +19,10 @@ from hub.consumers.receiver import Receiver
 from hub.consumers.system import Wanted
 from hub.consumers.worker import Worker
 from hub.database import reading, writing
-from hub.errors import Busy, Unreachable
+from hub.errors import Busy, DependencyDown, Unreachable
 from hub.schemas.envelope import Event
 from hub.tables import ledger as entries
+from tests.nodes.postgres import PostgresNode
 from tests.plain_system import PlainSystem
 from tests.support import delivery_of, event_at, eventually
 
@@ -52,6 +54,16 @@ def test_what_comes_in_is_brought_without_another_look_at_the_ledger(engine: Eng
     short = Short(engine, system, poll_seconds=60)
     short.receive(*(event_at(1, number) for number in NUMBERS))
     assert short.worker.step()
+    assert sorted(system.journal) == [(number, 1) for number in NUMBERS]
+
+
+def test_no_more_is_handed_over_than_a_worker_may_claim_at_once(engine: Engine) -> None:
+    system = PlainSystem()
+    short = Short(engine, system, work_batch=4)
+    short.receive(*(event_at(1, number) for number in NUMBERS))
+    assert short.worker.step()
+    assert len(system.journal) == 4
+    short.idle()
     assert sorted(system.journal) == [(number, 1) for number in NUMBERS]
 
 
@@ -139,3 +151,22 @@ def rows(engine: Engine) -> dict[str, tuple[Any, Any, int]]:
     asked = select(entries.c.order_no, entries.c.lease_token, entries.c.tried_version, entries.c.attempt)
     with reading(engine) as connection:
         return {number: (token, tried, attempt) for number, token, tried, attempt in connection.execute(asked).all()}
+
+
+@pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+def test_what_was_brought_while_the_database_started_anew_is_recorded_at_once(
+    engine: Engine, postgres_node: PostgresNode
+) -> None:
+    system = PlainSystem()
+    short = Short(engine, system)
+
+    def judges(_wanted: Wanted) -> None:
+        postgres_node.kill()
+        postgres_node.start()
+
+    short.receive(event_at(1))
+    system.judges = judges
+    with suppress(DependencyDown):
+        short.worker.step()
+    assert system.journal == [("SO-1", 1)]
+    assert rows(engine)["SO-1"] == (None, None, 0)
