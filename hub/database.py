@@ -168,6 +168,11 @@ def translate(error: DBAPIError) -> Exception:
     return DependencyDown(f"database: {said}")
 
 
+def was_cut(error: DependencyDown) -> bool:
+    """Whether a connection had ended since it was used last: the next one is new."""
+    return isinstance(error.__cause__, DBAPIError) and error.__cause__.connection_invalidated
+
+
 def ping(engine: Engine) -> None:
     """One round trip; raises DependencyDown."""
     with reading(engine) as connection:

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
-from hub import clock, groups, holder
+from hub import groups, holder
 from hub.consumers import gate, ledger
 from hub.consumers.breaker import Breaker
 from hub.consumers.ledger import Claim, Entry
 from hub.database import writing
 from hub.errors import DependencyDown
 from hub.schemas.order import Order
-
-Orders = Mapping[tuple[str, int], Order]
 
 PATIENCE_SECONDS = 1.0
 """How long a receiver waits for a worker that is still busy with what it was handed last."""
@@ -32,14 +30,14 @@ PATIENCE_SECONDS = 1.0
 class Claimed:
     """Entries that one worker holds by a token since `begun` (monotonic, seconds), and the breaker that let them pass.
 
-    `orders` has those that are decoded already, by order and version: whoever makes events may use an id twice.
+    `orders` has those that are decoded already, by number and version.
     """
 
     token: str
     entries: Sequence[Entry]
     breaker: Breaker
     begun: float
-    orders: Orders
+    orders: Mapping[tuple[str, int], Order]
 
 
 class Handover:
@@ -62,14 +60,17 @@ class Handover:
             # Whoever was not there in time is not waited for again before it has taken what waits.
             return self._changed.wait_for(lambda: self._waits is None, 0 if self._left_over else PATIENCE_SECONDS)
 
-    def claim(self, connection: Connection) -> tuple[Claim, Breaker] | None:
-        """The right to claim what comes in by this transaction; None where the ledger has to be asked."""
+    def claim(self, connection: Connection, events: int) -> tuple[Claim, Breaker] | None:
+        """The right to claim so many events that come in by this transaction; None where the ledger has to be asked."""
         policy = self._policy
-        passage = gate.enter(connection, self._system, policy.work_batch, policy)
-        if passage.breaker.cause or policy.rate_per_second:
+        if events > policy.work_batch or policy.rate_per_second:
+            return None
+        # Not locked: a worker that records holds its entries and asks for the breaker then, and this does the reverse.
+        breaker = gate.present(connection, self._system)
+        if breaker.cause:
             return None
         token = f"{self._holder}.{next(self._numbers):x}"
-        return Claim(token, policy.lease_seconds, policy.settle_seconds), passage.breaker
+        return Claim(token, policy.lease_seconds, policy.settle_seconds), breaker
 
     def put(self, claimed: Claimed) -> None:
         """Hand these over, which were claimed while the place was free."""
@@ -101,15 +102,16 @@ class Handover:
         with self._changed:
             self._changed.wait_for(lambda: self._waits is not None or self._left_over, seconds)
 
+    def give_back(self, claimed: Claimed) -> None:
+        """Let the ledger have what was handed over: the system has not heard of it."""
+        with writing(self._engine) as connection:
+            ledger.lock(connection, self._system, [entry.order_no for entry in claimed.entries])
+            ledger.give_back(connection, self._system, claimed.token)
+
     def close(self) -> None:
-        """Give back what nobody took: the system has not heard of it."""
+        """Give back what nobody took."""
         taken = self.take()
         if taken is not None:
             # Without a database it runs out, or is found to be a dead process's.
-            with suppress(DependencyDown), writing(self._engine) as connection:
-                ledger.give_back(connection, self._system, taken.token)
-
-
-def claimed(claim: Claim, breaker: Breaker, entries: Sequence[Entry], orders: Orders) -> Claimed:
-    """What was claimed a moment ago."""
-    return Claimed(claim.token, entries, breaker, clock.monotonic(), orders)
+            with suppress(DependencyDown):
+                self.give_back(taken)

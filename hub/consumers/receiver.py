@@ -11,11 +11,10 @@ from threading import Event as Signal
 
 from sqlalchemy import Connection, Engine
 
-from hub import groups, logs, metrics
+from hub import clock, groups, logs, metrics
 from hub.bus.port import Bus, Delivery, Subscription
 from hub.consumers import canaries, dead_letters, ledger
 from hub.consumers.handover import Claimed, Handover
-from hub.consumers.handover import claimed as handed
 from hub.crash_points import reach
 from hub.database import writing
 from hub.errors import BusLost, Undecodable
@@ -109,13 +108,15 @@ class Receiver:
     def _raise(
         self, connection: Connection, events: Sequence[tuple[Event, Delivery]], onward: Handover | None
     ) -> tuple[int, Claimed | None]:
-        right = onward.claim(connection) if onward else None
+        # The time of a claim counts from before it is asked for.
+        begun = clock.monotonic()
+        right = onward.claim(connection, len(events)) if onward else None
         if right is None:
             return ledger.want(connection, self.system, events).raised, None
         claim, breaker = right
         raised, entries = ledger.want(connection, self.system, events, claim)
         orders = {(event.subject, event.order.version): event.order for event, _ in events}
-        return raised, handed(claim, breaker, entries, orders)
+        return raised, Claimed(claim.token, entries, breaker, begun, orders)
 
     def _show(self) -> None:
         if len(self._unkept) != self._shown:

@@ -18,13 +18,14 @@ from hub import clock, groups, holder, logs, metrics
 from hub.consumers import gate, ledger, standings
 from hub.consumers.breaker import Breaker, is_charged, is_storm
 from hub.consumers.gate import Passage
-from hub.consumers.handover import Claimed, Handover, Orders
+from hub.consumers.handover import Claimed, Handover
 from hub.consumers.ledger import Entry
 from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.crash_points import reach
-from hub.database import reading, writing
-from hub.errors import HubError, OutcomeUnknown, Postponed, Rejected, SystemFailure, Undecodable
+from hub.database import reading, was_cut, writing
+from hub.errors import DependencyDown, HubError, OutcomeUnknown, Postponed, Rejected, SystemFailure, Undecodable
+from hub.schemas.order import Order
 from hub.schemas.registry import decode
 
 GAUGES_EVERY_SECONDS = 2
@@ -64,6 +65,7 @@ class Worker:
         self._started = False
         self._asked = float("-inf")
         self._call_until = float("-inf")
+        self._is_shut = False
         metrics.prepare_consumer(system.name)
 
     def step(self) -> bool:
@@ -85,12 +87,16 @@ class Worker:
             return self._claim()
         # However much is handed over, what the ledger has must not wait for ever.
         in_time = clock.monotonic() - self._asked < self._settings.poll_seconds
-        if in_time and (handed := self._handover.take()):
+        handed = self._handover.take() if in_time else None
+        if handed and not self._is_shut:
             return handed, False
-        if in_time and not self._handover.take_note():
+        if handed:
+            # Claimed before this worker heard that the system is to be left alone.
+            self._handover.give_back(handed)
+        elif in_time and not self._handover.take_note():
             return None, False
         claimed, rationed = self._claim()
-        if claimed:
+        if claimed or rationed:
             self._handover.leave()
         return claimed, rationed
 
@@ -109,7 +115,7 @@ class Worker:
                 else []
             )
             gate.taken(connection, name, passage, len(entries), policy, token)
-        self._started, self._asked = True, begun
+        self._started, self._asked, self._is_shut = True, begun, passage.breaker.cause is not None
         self._share(len(entries))
         claimed = Claimed(token, entries, passage.breaker, begun, {}) if entries else None
         return claimed, self._rationed(passage)
@@ -164,8 +170,19 @@ class Worker:
             return [OutcomeUnknown(f"{self._system.name}: {type(error).__name__} in its adapter")] * len(asked)
 
     def _record(self, claimed: Claimed, results: Sequence[Result]) -> None:
+        outcomes = self._judged(claimed.entries, results)
+        try:
+            self._record_outcomes(claimed, outcomes, results)
+        except DependencyDown as error:
+            # The database may have started anew while the system was called; what it heard is in no doubt for that.
+            if not was_cut(error):
+                raise
+            self._record_outcomes(claimed, outcomes, results)
+
+    def _record_outcomes(
+        self, claimed: Claimed, outcomes: Sequence[tuple[Entry, Outcome]], results: Sequence[Result]
+    ) -> None:
         token, before, entries = claimed.token, claimed.breaker, claimed.entries
-        outcomes = self._judged(entries, results)
         done = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Done)]
         retried = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Retry)]
         parked = [(entry, outcome) for entry, outcome in outcomes if isinstance(outcome, Park)]
@@ -176,6 +193,7 @@ class Worker:
             ledger.record_retry(connection, name, token, retried)
             ledger.record_parked(connection, name, token, parked, self._settings.settle_seconds)
             present = gate.judged(connection, name, before, results, self._settings)
+        self._is_shut = present.cause is not None
         self._count(done, retried, parked)
         self._tell(before, present)
 
@@ -261,7 +279,7 @@ def _settled(entry: Entry, looked: Looked) -> Result | None:
     return shown
 
 
-def _wanted(entry: Entry, looked: Looked, orders: Orders) -> Wanted | Rejected:
+def _wanted(entry: Entry, looked: Looked, orders: Mapping[tuple[str, int], Order]) -> Wanted | Rejected:
     shown = looked.get(entry.order_no)
     try:
         order = orders.get((entry.order_no, entry.wanted_version)) or decode(entry.wanted_body.encode()).order

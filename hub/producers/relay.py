@@ -19,7 +19,7 @@ from hub import clock, groups, holder, logs, metrics
 from hub.bus.port import Bus, Fate, Message, Publisher, Sending
 from hub.crash_points import reach
 from hub.database import reading, writing
-from hub.errors import BusLost, BusMissing, DependencyDown, LeaseLost, Undecodable
+from hub.errors import BusLost, BusMissing, BusRefused, DependencyDown, LeaseLost, Undecodable
 from hub.oms import leases, outbox
 from hub.oms.leases import Lease
 from hub.oms.outbox import Pending
@@ -111,7 +111,8 @@ class Relay:
         except BusLost:
             self._disconnect()
             raise
-        self._is_worn = self._is_worn or Fate.REFUSED in fates
+        if Fate.REFUSED in fates:
+            self._disconnect()
         for fate in fates:
             metrics.canaries_published.labels(fate).inc()
         # Not fenced: who took the lease over may send them again, and they are measured once.
@@ -160,9 +161,6 @@ class Relay:
         taken = [number for number, fate in fates.items() if fate is Fate.CONFIRMED]
         # The other systems have what a queue that is not there missed, and need not wait for the versions that follow.
         lacking = (flight.lacking or self._lacking()) if taken else flight.lacking
-        if lacking:
-            # What was sent before this was known has missed it too, whether it is there by then or not.
-            self._flights = deque(replace(each, lacking=each.lacking or lacking) for each in self._flights)
         missed = taken if lacking else []
         resting = [number for number, fate in fates.items() if fate in (Fate.UNROUTABLE, Fate.REFUSED)]
         held = {NO_QUEUE: resting, lacking: [*flight.waiting, *missed]} | by_reason(flight.untold)
@@ -190,11 +188,13 @@ class Relay:
         return made, untold
 
     def _send(self, messages: Sequence[Message]) -> Sending:
+        publisher = self._connected()
         try:
-            return self._connected().send(messages)
-        except BusLost:
+            return publisher.send(messages)
+        except (BusLost, BusRefused) as error:
             self._disconnect()
-            raise
+            # Whatever broke the connection, another one may be had; who is refused that is told so.
+            raise BusLost(str(error)) from error
 
     def _lacking(self) -> str:
         """Which queue is not there, in words; empty where all are."""
@@ -202,6 +202,8 @@ class Relay:
             self._connected().check(self._queues)
         except BusMissing as error:
             self._missing = str(error)
+            # What was sent before this was known may have missed it too, whether it is there by then or not.
+            self._flights = deque(replace(each, lacking=each.lacking or self._missing) for each in self._flights)
         except BusLost:
             self._disconnect()
             raise

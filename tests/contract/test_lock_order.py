@@ -8,8 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, text, update
 
-from hub.consumers import ledger
+from hub.config import Consumer
+from hub.consumers import gate, ledger
+from hub.consumers.handover import Handover
 from hub.database import reading, writing
+from hub.errors import Unreachable
 from hub.tables import ledger as entries
 from tests.support import delivery_of, event_at, eventually
 
@@ -44,6 +47,32 @@ def test_two_that_take_the_same_entries_the_other_way_round_never_wait_for_each_
             running = [pool.submit(receive, engine, 2, UP), pool.submit(second, engine, 3, DOWN)]
             assert eventually(lambda: waiting(engine) == 2)
         assert [each.exception() for each in running] == [None, None]
+
+
+@pytest.mark.parametrize("rate", [None, 100.0])
+def test_a_receiver_that_looks_at_the_breaker_holds_nothing_that_a_worker_needs_to_record(
+    engine: Engine, rate: float | None
+) -> None:
+    policy = Consumer(rate_per_second=rate)
+    onward = Handover("erp", engine, policy)
+    receive(engine, 1, UP)
+    with writing(engine) as connection:
+        gate.begin(connection, "erp")
+        gate.pause(connection, "erp", "stock-taking")
+
+    def take() -> None:
+        event = event_at(2, UP[0])
+        with writing(engine) as connection:
+            assert onward.claim(connection, 1) is None
+            ledger.want(connection, "erp", [(event, delivery_of(event))])
+
+    with ThreadPoolExecutor(1) as pool:
+        with writing(engine) as worker:
+            ledger.lock(worker, "erp", UP)
+            taking = pool.submit(take)
+            assert eventually(lambda: waiting(engine) == 1)
+            gate.judged(worker, "erp", gate.present(worker, "erp"), [Unreachable("refused")], policy)
+        assert taking.exception() is None
 
 
 def waiting(engine: Engine) -> int:

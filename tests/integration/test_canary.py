@@ -12,7 +12,7 @@ from threading import Event as Signal
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import Engine, event, select, update
+from sqlalchemy import Engine, case, event, select, update
 
 from hub.bus.port import Bus, Fate, Message
 from hub.bus.topology import Queue, Topology, topology
@@ -150,6 +150,21 @@ class TestOnTheBus:
         assert [count(engine, table) for table in (outbox_table, outbox_archive)] == [0, 2]
         assert lost("hub_canaries_published_total") == before + 1
         assert lost("hub_outbox_published_total") == orders_before
+
+    def test_where_the_bus_has_no_place_for_it_orders_of_the_next_shard_go(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(WITHOUT)
+        with closing(Relay(engine, bus, Settings(shards=2, lease_seconds=2), ())) as relay:
+            relay.step()
+            relay._leases_checked = float("-inf")
+            relay.step()
+            placed(engine, 1)
+            put(engine)
+            with writing(engine) as connection:
+                connection.execute(
+                    update(outbox_table).values(slot=case((outbox_table.c.type == canary.TYPE, 0), else_=1))
+                )
+            relay.step()
+        assert [count(engine, table) for table in (outbox_table, outbox_archive)] == [0, 1]
 
     def test_an_order_that_no_queue_takes_waits_and_the_canary_does_not(
         self, engine: Engine, bus: Bus, relay: Relay

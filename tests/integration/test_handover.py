@@ -379,6 +379,18 @@ class TestNothingIsClaimedOnTheWay:
         assert eventually(lambda: short.worker.step() and len(short.system.journal) == 2)
         assert short.system.asked == ["apply", "apply"]
 
+    def test_where_more_comes_in_than_a_worker_claims_at_once(self, engine: Engine) -> None:
+        short = Short(engine, work_batch=3).started()
+        short.comes(*(event_at(1, number) for number in NUMBERS[:4]))
+        assert nobodys(engine)
+        short.work_off()
+        assert short.system.asked == ["apply", "apply"]
+        with claims(engine) as asked:
+            short.comes(*(event_at(1, number) for number in NUMBERS[4:7]))
+            short.work_off()
+        assert asked == []
+        assert len(short.system.journal) == 7
+
 
 class TestKilled:
     def test_what_a_killed_process_had_claimed_is_freed_and_asked_about(

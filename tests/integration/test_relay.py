@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pika
 import pytest
 from sqlalchemy import Connection, Engine, func, select, text, update
 
@@ -219,17 +220,33 @@ class TestAQueueIsMissing:
         assert versions_of(received(bus, 2, "q.third")) == {order.order_no: [1, 2]}
         assert archived(engine) == []
 
-    def test_what_was_on_its_way_by_then_comes_again(self, engine: Engine, bus: Bus) -> None:
+    def test_what_was_on_its_way_when_it_was_found_missing_is_not_called_published(
+        self, engine: Engine, bus: Bus
+    ) -> None:
         bus.declare(EVERYTHING)
-        placed = [placed_order(engine, number, steps=0) for number in range(4)]
-        with relay_on(engine, bus, RESTING.model_copy(update={"batch": 2}), BOTH) as relay:
-            turn(relay, 2)
-            assert (len(held(engine)), archived(engine)) == (2, [])
-            bus.declare(MORE)
+        first, second = (placed_order(engine, number, steps=0).order_no for number in range(2))
+        has_rested(engine, second)
+        with relay_on(engine, bus, RESTING.model_copy(update={"batch": 1}), BOTH) as relay:
+            turn(relay, 1)
+            with told(Happening("relay.published", lambda: bus.declare(MORE))):
+                turn(relay, 1)
+            assert archived(engine) == []
             forward_all(engine, relay)
-        versions = {order.order_no: [1] for order in placed}
-        assert versions_of(received(bus, 4, "q.more")) == versions
-        assert set(ids_of(received(bus, 8))) == set(archived(engine))
+        assert versions_of(received(bus, 2, "q.more")) == {first: [1], second: [1]}
+
+    def test_what_was_sent_once_it_was_there_is_sent_once(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        first, second = (placed_order(engine, number, steps=0).order_no for number in range(2))
+        has_rested(engine, first)
+        recorded = Recorded(bus)
+        with relay_on(engine, recorded, Settings(batch=1, hold_seconds=1), BOTH) as relay:
+            turn(relay, 1)
+            bus.declare(MORE)
+            turn(relay, 3)
+            assert waiting(engine) == [(first, 1)]
+            forward_all(engine, relay)
+        assert versions_of(received(bus, 2, "q.more")) == {second: [1], first: [1]}
+        assert sorted(Counter(recorded.sent).values()) == [1, 2]
 
 
 class TestStandingBy:
@@ -514,6 +531,23 @@ class TestTheBusIsAway:
         assert all(list(dict.fromkeys(versions)) == [1, 2, 3] for versions in versions_of(deliveries).values())
 
     @pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+    def test_an_exchange_that_goes_while_there_is_more_to_send_is_waited_for(
+        self, engine: Engine, bus: Bus, rabbit_url: str
+    ) -> None:
+        bus.declare(EVERYTHING)
+        placed = [placed_order(engine, number, steps=0) for number in range(3)]
+        with relay_on(engine, bus, RESTING.model_copy(update={"batch": 1})) as relay:
+            relay.step()
+            with closing(pika.BlockingConnection(pika.URLParameters(rabbit_url))) as deployer:
+                deployer.channel().exchange_delete("oms.events")
+            with pytest.raises(BusLost):
+                turn(relay, 5, pause=0.3)
+            bus.declare(EVERYTHING)
+            with forwarding(relay):
+                assert eventually(lambda: count(engine, outbox_table) == 0, 20)
+        assert set(versions_of(received(bus, 3))) == {order.order_no for order in placed}
+
+    @pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
     def test_what_a_full_queue_refused_is_never_archived(
         self, engine: Engine, bus: Bus, rabbit_node: RabbitNode, rabbit_url: str
     ) -> None:
@@ -777,6 +811,13 @@ def held(engine: Engine) -> dict[tuple[str, int], str]:
     query = select(*columns).where(outbox_table.c.held_until.is_not(None))
     with reading(engine) as connection:
         return {(row.order_no, row.version): row.held_for for row in connection.execute(query)}
+
+
+def has_rested(engine: Engine, order_no: str) -> None:
+    """An order's first event could not be published a while ago, and is to be tried again."""
+    with writing(engine) as connection:
+        row = connection.execute(select(outbox_table.c.id).where(outbox_table.c.order_no == order_no)).scalar_one()
+        outbox.hold(connection, [row], "of the test", -1)
 
 
 def archived(engine: Engine, kind: str = "%") -> list[str]:
