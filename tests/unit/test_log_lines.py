@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from collections.abc import Iterator
 from typing import Literal
 
 import pytest
+import structlog
 
 from hub import groups, logs
 
 HOSTILE = 'Zhang\r\n{"log.level": "info"}\n2026-01-01 [info] forged\x1b[2J\x1b[31m\x00\x9b1m\x07'
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Whoever comes next has another stream to write to."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    yield
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.mark.parametrize("how", ["json", "console"])
