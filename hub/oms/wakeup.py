@@ -32,8 +32,6 @@ class Wakeup:
             self._sleep(pause)
         except self._failures:
             self.close()
-            # The others in the pool were cut off with it, and whoever is given one of them fails at once.
-            self._engine.dispose()
             time.sleep(pause)
 
     def close(self) -> None:
