@@ -38,6 +38,7 @@ class Wakeup:
         """Stop listening; the connection is not worth keeping."""
         if self._listening is not None:
             self._listening.invalidate()
+            self._listening.close()
             self._listening = None
 
     def _sleep(self, pause: float) -> None:
@@ -51,7 +52,7 @@ class Wakeup:
 
     def _connection(self) -> Any:
         if self._listening is None:
-            self._listening = self._engine.raw_connection()
-            self._listening.driver_connection.autocommit = True
-            self._listening.cursor().execute(f"LISTEN {CHANNEL}")
-        return self._listening.driver_connection
+            # Not by the driver alone: with one connection that has ended, all of its time are let go.
+            self._listening = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._listening.exec_driver_sql(f"LISTEN {CHANNEL}")
+        return self._listening.connection.driver_connection

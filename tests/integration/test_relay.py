@@ -581,6 +581,9 @@ def test_a_commit_wakes_the_relay_at_once(engine: Engine) -> None:
 def test_a_database_that_goes_away_while_the_relay_listens_wakes_it_and_is_listened_to_again(
     engine: Engine, postgres_node: PostgresNode
 ) -> None:
+    with ExitStack() as several:
+        for _ in range(4):
+            several.enter_context(reading(engine))
     with closing(Wakeup(engine, 20)) as wakeup:
         sleeper = threading.Thread(target=wakeup.wait, args=(1,))
         sleeper.start()
