@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as bench
+from benchmarks import page
 from benchmarks.memory import row_of
 from benchmarks.relay import beside
 from benchmarks.table import Row, kept, told
@@ -57,3 +59,17 @@ def test_an_unknown_row_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         bench.main(["--only", "relay,relais"])
     assert "no relais: there are relay, consume" in capsys.readouterr().err
+
+
+def test_the_page_on_performance_is_what_the_kept_runs_measured() -> None:
+    assert page.main([]) == 0
+
+
+def test_a_page_has_the_newest_figures_and_those_of_every_run() -> None:
+    row = asdict(SHORT) | {"reached": False}
+    runs = [{"rows": [row | {"value": 0.7}]}, {"rows": [row | {"value": 0.75}]}]
+    made = page.current(f"before\n{page.BEGIN}old\n{page.END}after\n", runs)
+    assert made.startswith("before\n")
+    assert made.endswith("after\n")
+    assert "| 0.7, 0.75 | >= 0.9 | falls short |" in made
+    assert "old" not in made
