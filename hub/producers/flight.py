@@ -35,14 +35,6 @@ class Flight:
         return {number: fate_of([*islice(told, size)]) for number, size in self.sizes.items()}
 
 
-def firsts(rows: Sequence[Pending]) -> list[Pending]:
-    """Of each order the first row."""
-    found: dict[str, Pending] = {}
-    for row in rows:
-        found.setdefault(row.order_no, row)
-    return [*found.values()]
-
-
 def by_reason(untold: Mapping[int, str]) -> dict[str, list[int]]:
     """The rows that share a reason."""
     grouped: dict[str, list[int]] = {}

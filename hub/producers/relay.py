@@ -25,7 +25,7 @@ from hub.oms.leases import Lease
 from hub.oms.outbox import Pending
 from hub.pace import Pace
 from hub.producers.canaries import Canaries
-from hub.producers.flight import Flight, by_reason, firsts
+from hub.producers.flight import Flight, by_reason
 from hub.producers.messages import messages_of
 from hub.schemas import canary
 
@@ -128,7 +128,6 @@ class Relay:
         if lacking != passed_over_for and passed_over_for:
             # Some of these passed over earlier versions that wait for a queue which is there now: claim anew.
             return
-        rows = rows if lacking else firsts(rows)
         # What waits for that queue alone is with all the others: it would only come to them again.
         waiting = [row.id for row in rows if lacking and row.held_for == lacking]
         made, untold = self._told([row for row in rows if not lacking or row.held_for != lacking])
