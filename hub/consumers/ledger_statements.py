@@ -18,11 +18,10 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    text,
     update,
 )
 
-from hub.batches import Batch
+from hub.batches import Batch, all_of
 from hub.consumers.outcome import ParkedReason
 from hub.database import in_seconds, insert_of, now
 from hub.tables import ledger
@@ -61,10 +60,9 @@ def raising(postgres: bool, batch: Batch, *more: tuple[str, Any]) -> Any:
     Of `more` columns, name and value.
     """
     further = dict([("due_at", now()), *more])
-    taken = [column for column in batch.rows.c if column.name not in further]
-    named = [*(column.name for column in taken), *further]
-    chosen = select(*taken, *further.values()).where(text("true"))
-    return insert_of(postgres, ledger).from_select(named, chosen, include_defaults=True)
+    columns = [*batch.rows.c.keys(), *further]
+    chosen = all_of(batch.rows, *further.values())
+    return insert_of(postgres, ledger).from_select(columns, chosen, include_defaults=True)
 
 
 @cache
