@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from hub.interfaces.map_file import MapPart
-from hub.interfaces.words import STATUSES, Word, words_of
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
+from hub.interfaces.crm_map import CrmMap, LineNames, Name, OrderNames
 
 
-class OrderFields(MapPart):
-    """The object that shows an order.
-
-    `order_no` is its external id, unique; by `line_count` the hub sees whether all of it is there.
-    """
+class OrderFields(OrderNames):
+    """The object that shows an order; `order_no` is its external id, unique."""
 
     object: Name = "Order__c"
     order_no: Name = "Order_No__c"
@@ -38,7 +32,7 @@ class OrderFields(MapPart):
     receiver_address: Name = "Receiver_Address__c"
 
 
-class LineFields(MapPart):
+class LineFields(LineNames):
     """The object that shows a line.
 
     `line_no` is its external id. With `relation`, such as `Order__r`, it is hung under the order's record.
@@ -55,23 +49,8 @@ class LineFields(MapPart):
     unit_price: Name = "Unit_Price__c"
 
 
-class FieldMap(MapPart):
-    """Everything together. `status` has the CRM's word for each status that is not called as in the OMS."""
+class FieldMap(CrmMap):
+    """Everything together."""
 
     order: OrderFields = OrderFields()
     line: LineFields = LineFields()
-    status: dict[str, Word] = {}  # noqa: RUF012 - pydantic copies it
-
-    @model_validator(mode="after")
-    def _can_be_read_back(self) -> Self:
-        words_of(self.status, STATUSES)
-        for part in ("order", "line"):
-            fields = [value for key, value in getattr(self, part) if key != "object" and value]
-            if len(set(fields)) < len(fields):
-                raise ValueError(f"{part}: two keys name the same field")
-        return self
-
-    @property
-    def words(self) -> dict[str, str]:
-        """The CRM's word for each status."""
-        return words_of(self.status, STATUSES)

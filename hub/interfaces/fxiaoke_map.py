@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from hub.interfaces.map_file import MapPart
-from hub.interfaces.words import STATUSES, Word, words_of
+from hub.interfaces.crm_map import CrmMap, LineNames, Name, OrderNames
 
 Object = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(__c|Obj)$")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
 
 
-class OrderFields(MapPart):
+class OrderFields(OrderNames):
     """The object that shows an order, a preset one (`…Obj`) or one of the customer's own (`…__c`).
 
     Nothing is unique there: by `order_no` an order is found before it is made. `constants` are further fields of
@@ -41,7 +39,7 @@ class OrderFields(MapPart):
     constants: dict[Name, str | list[str]] = {}  # noqa: RUF012 - pydantic copies it
 
 
-class LineFields(MapPart):
+class LineFields(LineNames):
     """The detail object that shows a line; by `order` it belongs to its order's record."""
 
     object: Object = "SalesOrderProductObj"
@@ -54,24 +52,9 @@ class LineFields(MapPart):
     name: Name = "product_name__c"
 
 
-class FieldMap(MapPart):
+class FieldMap(CrmMap):
     """Everything together. `products` has the CRM's id for each SKU that it does not know as such."""
 
     order: OrderFields = OrderFields()
     line: LineFields = LineFields()
-    status: dict[str, Word] = {}  # noqa: RUF012
-    products: dict[str, Annotated[str, Field(min_length=1, max_length=64)]] = {}  # noqa: RUF012
-
-    @model_validator(mode="after")
-    def _can_be_read_back(self) -> Self:
-        words_of(self.status, STATUSES)
-        for part in ("order", "line"):
-            fields = [value for key, value in getattr(self, part) if key not in {"object", "constants"}]
-            if len(set(fields)) < len(fields):
-                raise ValueError(f"{part}: two keys name the same field")
-        return self
-
-    @property
-    def words(self) -> dict[str, str]:
-        """The CRM's word for each status."""
-        return words_of(self.status, STATUSES)
+    products: dict[str, Annotated[str, Field(min_length=1, max_length=64)]] = {}  # noqa: RUF012 - pydantic copies it

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from hub.interfaces.crm_rest_map import FieldMap
-from hub.schemas.facts import LineFacts, OrderFacts
+from hub.schemas.facts import OrderFacts
 from hub.schemas.money import yuan_from_fen
-from hub.schemas.order import Order, Receiver
-from hub.vendors.json_body import fen, text, whole
-
-Record = dict[str, object]
+from hub.schemas.order import Order
+from hub.vendors import crm_records
+from hub.vendors.crm_records import Read, Record
 
 
 def order_record(order: Order, fields: FieldMap, *, with_receiver: bool) -> Record:
     """The record of an order itself; amounts are yuan as text, moments ISO 8601 in UTC."""
     names = fields.order
-    receiver = _receiver(order.receiver, fields) if with_receiver and order.receiver else {}
+    receiver = crm_records.receiver_fields(order.receiver, names) if with_receiver and order.receiver else {}
     return {
         "attributes": {"type": names.object},
         names.order_no: order.order_no,
@@ -59,49 +57,11 @@ def line_records(order: Order, fields: FieldMap) -> list[Record]:
     ]
 
 
-def order_facts(record: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], fields: FieldMap) -> OrderFacts:
-    """An order as its records show it. A word or number that means nothing to the hub stays as it is."""
-    names, meant = fields.order, {word: status for status, word in fields.words.items()}
-    shown = text(record.get(names.status))
-    return OrderFacts(
-        order_no=text(record.get(names.order_no)),
-        version=whole(record.get(names.version)),
-        status=meant.get(shown, shown),
-        channel=text(record.get(names.channel)),
-        shop=text(record.get(names.shop)),
-        channel_order_no=text(record.get(names.channel_order_no)),
-        customer_id=text(record.get(names.customer_id)),
-        vip=record.get(names.vip) is True,
-        warehouse=record.get(names.warehouse),
-        currency=text(record.get(names.currency)),
-        total=fen(record.get(names.total)),
-        lines=tuple(_line(each, fields) for each in sorted(lines, key=lambda each: _position(each, fields))),
-    )
-
-
-def _line(record: Mapping[str, Any], fields: FieldMap) -> LineFacts:
-    names = fields.line
-    return LineFacts(
-        text(record.get(names.sku)),
-        text(record.get(names.name)),
-        whole(record.get(names.quantity)),
-        fen(record.get(names.unit_price)),
-    )
-
-
-def _position(record: Mapping[str, Any], fields: FieldMap) -> tuple[int, str]:
-    position = whole(record.get(fields.line.position))
-    return (position if isinstance(position, int) else 0, text(record.get(fields.line.line_no)))
-
-
-def _receiver(receiver: Receiver, fields: FieldMap) -> Record:
+def order_facts(record: Read, lines: Sequence[Read], fields: FieldMap) -> OrderFacts:
+    """An order as its records show it."""
     names = fields.order
-    places = (receiver.province, receiver.city, receiver.district, receiver.address)
-    return {
-        names.receiver_name: receiver.name,
-        names.receiver_phone: receiver.phone,
-        names.receiver_address: " ".join(place for place in places if place),
-    }
+    found = crm_records.line_facts(lines, fields.line, fields.line.line_no)
+    return crm_records.order_facts(record, found, names, fields.words, vip=record.get(names.vip) is True)
 
 
 def _moment(moment: datetime) -> str:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from hub.interfaces.fxiaoke_map import FieldMap
 from hub.schemas.facts import LineFacts, OrderFacts
 from hub.schemas.money import yuan_from_fen
-from hub.schemas.order import Order, Receiver
+from hub.schemas.order import Order
+from hub.vendors import crm_records
+from hub.vendors.crm_records import Read, Record
 from hub.vendors.fxiaoke import DEEPEST
-from hub.vendors.json_body import fen, text, whole
+from hub.vendors.json_body import text, whole
 
 _MOST_LINES = 1000
 """Of an order whose record does not say how many it has."""
-
-Record = dict[str, object]
 
 
 def order_record(order: Order, fields: FieldMap, *, with_receiver: bool) -> Record:
     """The fields of an order itself, as they change with its versions."""
     names = fields.order
-    receiver = _receiver(order.receiver, fields) if with_receiver and order.receiver else {}
+    receiver = crm_records.receiver_fields(order.receiver, names) if with_receiver and order.receiver else {}
     return {
         names.order_no: order.order_no,
         names.version: str(order.version),
@@ -58,33 +57,19 @@ def line_records(order: Order, fields: FieldMap) -> list[Record]:
     ]
 
 
-def shown_version(record: Mapping[str, Any], fields: FieldMap) -> int:
+def shown_version(record: Read, fields: FieldMap) -> int:
     """The version that a record shows, 0 where somebody wrote something else there."""
     version = whole(record.get(fields.order.version))
     return version if isinstance(version, int) else 0
 
 
-def order_facts(record: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], fields: FieldMap) -> OrderFacts:
-    """An order as its records show it. A word or number that means nothing to the hub stays as it is."""
-    names, meant = fields.order, {word: status for status, word in fields.words.items()}
-    shown = text(record.get(names.status))
-    return OrderFacts(
-        order_no=text(record.get(names.order_no)),
-        version=whole(record.get(names.version)),
-        status=meant.get(shown, shown),
-        channel=text(record.get(names.channel)),
-        shop=text(record.get(names.shop)),
-        channel_order_no=text(record.get(names.channel_order_no)),
-        customer_id=text(record.get(names.customer_id)),
-        vip=record.get(names.vip) in {True, "true"},
-        warehouse=text(record.get(names.warehouse)) or None,
-        currency=text(record.get(names.currency)),
-        total=fen(record.get(names.total)),
-        lines=line_facts(lines, fields),
-    )
+def order_facts(record: Read, lines: Sequence[Read], fields: FieldMap) -> OrderFacts:
+    """An order as its records show it."""
+    vip = record.get(fields.order.vip) in {True, "true"}
+    return crm_records.order_facts(record, line_facts(lines, fields), fields.order, fields.words, vip=vip)
 
 
-def few_enough(records: Sequence[Mapping[str, Any]], fields: FieldMap) -> Iterator[list[str]]:
+def few_enough(records: Sequence[Read], fields: FieldMap) -> Iterator[list[str]]:
     """Ids of orders, so many at once that all their lines can be reached by offset."""
     group: list[str] = []
     lines = 0
@@ -100,34 +85,9 @@ def few_enough(records: Sequence[Mapping[str, Any]], fields: FieldMap) -> Iterat
         yield group
 
 
-def line_facts(lines: Sequence[Mapping[str, Any]], fields: FieldMap) -> tuple[LineFacts, ...]:
+def line_facts(lines: Sequence[Read], fields: FieldMap) -> tuple[LineFacts, ...]:
     """The lines of an order by their positions."""
-    return tuple(_line(each, fields) for each in sorted(lines, key=lambda each: _position(each, fields)))
-
-
-def _line(record: Mapping[str, Any], fields: FieldMap) -> LineFacts:
-    names = fields.line
-    return LineFacts(
-        text(record.get(names.sku)),
-        text(record.get(names.name)),
-        whole(record.get(names.quantity)),
-        fen(record.get(names.unit_price)),
-    )
-
-
-def _position(record: Mapping[str, Any], fields: FieldMap) -> tuple[int, str]:
-    position = whole(record.get(fields.line.position))
-    return (position if isinstance(position, int) else 0, text(record.get("_id")))
-
-
-def _receiver(receiver: Receiver, fields: FieldMap) -> Record:
-    names = fields.order
-    places = (receiver.province, receiver.city, receiver.district, receiver.address)
-    return {
-        names.receiver_name: receiver.name,
-        names.receiver_phone: receiver.phone,
-        names.receiver_address: " ".join(place for place in places if place),
-    }
+    return crm_records.line_facts(lines, fields.line, "_id")
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -9,8 +9,8 @@ from functools import partial
 from hub.calls.client import About
 from hub.consumers.in_turn import in_turn
 from hub.errors import Rejected, SystemFailure
+from hub.vendors.crm_records import Record
 from hub.vendors.crm_rest import MOST_RECORDS, Row
-from hub.vendors.crm_rest_orders import Record
 
 Outcome = Row | SystemFailure
 Written = Mapping[str, Outcome]
