@@ -62,6 +62,17 @@ def test_an_exchange_that_is_gone_leaves_fates_unknown_and_then_refuses(bus: Rab
     publisher.close()
 
 
+def test_what_the_driver_cannot_send_ends_the_connection_at_once_and_is_told(bus: RabbitBus) -> None:
+    publisher, begun = bus.publisher(), time.monotonic()
+    too_long = Message("event-2", "k" * 256, b"{}")
+    assert publisher.publish([paid(1), too_long]) == [Fate.UNKNOWN] * 2
+    assert time.monotonic() - begun < CONFIRM_SECONDS
+    with pytest.raises(BusLost, match="ShortStringTooLong in the connection's thread"):
+        publisher.publish([paid(3)])
+    publisher.close()
+    assert bus.publisher().publish([paid(3)]) == [Fate.CONFIRMED]
+
+
 def test_a_frozen_broker_costs_one_confirm_deadline_and_no_event(bus: RabbitBus, rabbit_node: RabbitNode) -> None:
     publisher = bus.publisher()
     assert publisher.publish([paid(1)]) == [Fate.CONFIRMED]

@@ -103,7 +103,12 @@ class Link:
 
     def _run(self) -> None:
         Corked.create_connection(self._nodes, self._connected, custom_ioloop=self._loop)
-        self._loop.start()
+        try:
+            self._loop.start()
+        except Exception as error:  # noqa: BLE001 - a thread that ends without a word would leave everybody waiting
+            self.fail(BusLost(f"broker: {type(error).__name__} in the connection's thread: {error}"))
+            self._shut()
+            self._loop.start()
         with self._turning:
             self._ended = True
             self._loop.close()
