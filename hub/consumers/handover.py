@@ -51,6 +51,7 @@ class Handover:
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._waits: Claimed | None = None
+        self._is_late = False
         # What a process before this one has left is in the ledger.
         self._left_over = True
 
@@ -58,7 +59,9 @@ class Handover:
         """Whether there is a place, waiting a little for a worker that is busy."""
         with self._changed:
             # Whoever was not there in time is not waited for again before it has taken what waits.
-            return self._changed.wait_for(lambda: self._waits is None, 0 if self._left_over else PATIENCE_SECONDS)
+            if not self._is_late:
+                self._is_late = not self._changed.wait_for(lambda: self._waits is None, PATIENCE_SECONDS)
+            return self._waits is None
 
     def claim(self, connection: Connection, events: int) -> tuple[Claim, Breaker] | None:
         """The right to claim so many events that come in by this transaction; None where the ledger has to be asked."""
@@ -87,7 +90,7 @@ class Handover:
     def take(self) -> Claimed | None:
         """What was handed over, if anything."""
         with self._changed:
-            taken, self._waits = self._waits, None
+            taken, self._waits, self._is_late = self._waits, None, False
             self._changed.notify_all()
             return taken
 

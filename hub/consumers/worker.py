@@ -66,6 +66,7 @@ class Worker:
         self._asked = float("-inf")
         self._call_until = float("-inf")
         self._is_shut = False
+        self._was_handed = False
         metrics.prepare_consumer(system.name)
 
     def step(self) -> bool:
@@ -85,19 +86,28 @@ class Worker:
         """What to bring next, and where there is nothing, whether that is for lack of a token alone."""
         if self._handover is None:
             return self._claim()
-        # However much is handed over, what the ledger has must not wait for ever.
+        # However much is handed over, what the ledger has must not wait for ever: where it has more, they take turns.
         in_time = clock.monotonic() - self._asked < self._settings.poll_seconds
-        handed = self._handover.take() if in_time else None
+        is_its_turn = not in_time or (self._was_handed and self._handover.take_note())
+        if is_its_turn and any(found := self._left_to(self._handover)):
+            self._was_handed = False
+            return found
+        handed = self._handover.take()
+        self._was_handed = handed is not None
         if handed and not self._is_shut:
             return handed, False
         if handed:
             # Claimed before this worker heard that the system is to be left alone.
             self._handover.give_back(handed)
-        elif in_time and not self._handover.take_note():
+        elif is_its_turn or not self._handover.take_note():
             return None, False
+        return self._left_to(self._handover)
+
+    def _left_to(self, handover: Handover) -> tuple[Claimed | None, bool]:
+        """What the ledger has; whoever found some notes that there may be more."""
         claimed, rationed = self._claim()
         if claimed or rationed:
-            self._handover.leave()
+            handover.leave()
         return claimed, rationed
 
     def _claim(self) -> tuple[Claimed | None, bool]:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -247,6 +248,31 @@ class TestWorkerBehind:
         short.comes(event_at(1, NUMBERS[0]))
         assert seconds_of(lambda: short.comes(event_at(1, NUMBERS[1]))) >= handover.PATIENCE_SECONDS * 0.9
         assert seconds_of(lambda: short.comes(event_at(1, NUMBERS[2]))) < handover.PATIENCE_SECONDS / 2
+
+    def test_it_is_waited_for_though_the_ledger_has_more(self, engine: Engine, short: Short) -> None:
+        short.handover.leave()
+        short.comes(event_at(1, NUMBERS[0]))
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(short.comes, event_at(1, NUMBERS[1]))
+            time.sleep(SOON)
+            assert short.worker.step()
+            coming.result()
+        assert [row["lease_token"] is not None for row in rows(engine)] == [False, True]
+        assert short.system.journal == [(NUMBERS[0], 1)]
+
+    def test_where_the_ledger_has_more_it_takes_turns_with_what_is_handed_over(self, engine: Engine) -> None:
+        short = Short(engine, work_batch=1).started()
+        wanted(engine, *(event_at(1, number) for number in NUMBERS[:3]))
+        short.handover.leave()
+        short.comes(event_at(1, NUMBERS[10]))
+        short.worker.step()
+        for number in NUMBERS[11:14]:
+            short.comes(event_at(1, number))
+            short.worker.step()
+            short.worker.step()
+        brought = [number for number, _ in short.system.journal]
+        assert brought[::2] == NUMBERS[10:14]
+        assert sorted(brought[1::2]) == NUMBERS[:3]
 
     def test_once_the_worker_has_caught_up_it_is_handed_things_again(self, engine: Engine, short: Short) -> None:
         short.comes(event_at(1, NUMBERS[0]))

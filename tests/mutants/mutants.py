@@ -219,6 +219,20 @@ MUTANTS = (
         (f"{HANDOVER}::TestWorkerBehind::test_however_much_is_handed_over_the_ledger_is_asked_in_time",),
     ),
     Mutant(
+        "what the ledger has waits as long as anything is handed over",
+        "hub/consumers/worker.py",
+        "(self._was_handed and self._handover.take_note())",
+        "False",
+        (f"{HANDOVER}::TestWorkerBehind::test_where_the_ledger_has_more_it_takes_turns_with_what_is_handed_over",),
+    ),
+    Mutant(
+        "a receiver waits for a worker only while the ledger has nothing",
+        "hub/consumers/handover.py",
+        "if not self._is_late:",
+        "if not self._is_late and not self._left_over:",
+        (f"{HANDOVER}::TestWorkerBehind::test_it_is_waited_for_though_the_ledger_has_more",),
+    ),
+    Mutant(
         "a receiver hands over though the worker has not taken what it was handed last",
         "hub/consumers/receiver.py",
         "if self._onward and self._onward.is_free() else None",
