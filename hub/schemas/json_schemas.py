@@ -18,8 +18,6 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Document = dict[str, Any]
 
-# What pydantic says of the limits of a moment, by the names that ajv-formats gives them.
-_RENAMED = {"ge": "formatMinimum", "lt": "formatExclusiveMaximum"}
 _DEFINITION = "#/$defs/"
 
 
@@ -94,7 +92,7 @@ def _open(node: Any) -> Any:
     # What a map holds stays: it is no field that nobody knows.
     if isinstance(node, dict):
         kept = {key: value for key, value in node.items() if (key, value) != ("additionalProperties", False)}
-        return {_RENAMED.get(key, key): _open(value) for key, value in kept.items()}
+        return {key: _open(value) for key, value in kept.items()}
     return [_open(value) for value in node] if isinstance(node, list) else node
 
 
