@@ -30,7 +30,7 @@ Progress = Callable[[int], object]
 
 
 def published(connection: Connection, since: datetime, until: datetime | None = None) -> int:
-    """How many events in the archive were published since a moment, and before another."""
+    """How many events in the archive were published since a moment, and until another."""
     counted = select(func.count()).select_from(outbox_archive).where(_between(since, until))
     return connection.execute(counted).scalar_one()
 
@@ -73,7 +73,8 @@ def _waiting(engine: Engine) -> int:
 
 def _between(since: datetime, until: datetime | None) -> Any:
     after = outbox_archive.c.published_at >= since
-    return after if until is None else after & (outbox_archive.c.published_at < until)
+    # A clock of milliseconds gives one moment to what was published a little earlier and to what comes.
+    return after if until is None else after & (outbox_archive.c.published_at <= until)
 
 
 def _put_back(engine: Engine, since: datetime, until: datetime) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from hub.errors import DependencyDown
 from hub.simulators.registry import VENDORS
 from hub.stage.ports import free_port
 from hub.supervisor import Part
@@ -43,8 +44,10 @@ class Simulators:
         ]
 
     def control(self, name: str, **told: Any) -> None:
-        """Tell one something that no caller could."""
-        httpx2.post(f"{self.addresses[name]}/control", json=told, timeout=30).raise_for_status()
+        """Tell one something that no caller could; DependencyDown with its words where it does not do that."""
+        answer = httpx2.post(f"{self.addresses[name]}/control", json=told, timeout=30)
+        if answer.is_error:
+            raise DependencyDown(f"the simulated {name} does not do {told}: {answer.text[:500]}")
 
     def journal(self, name: str) -> list[dict[str, Any]]:
         """Every effect that one has counted."""

@@ -40,10 +40,12 @@ class Reporting:
         wait_until(lambda: self._are(order_numbers, status), "the warehouse's reports do not arrive")
 
     def _has(self, order_numbers: Sequence[str]) -> bool:
-        there = (ledger.c.system == "wms") & ledger.c.wanted_body.is_(None) & ledger.c.order_no.in_(order_numbers)
+        """Whether the warehouse knows each of them as it now stands."""
+        present = ledger.join(orders, ledger.c.order_no == orders.c.order_no)
+        there = (ledger.c.system == "wms") & (ledger.c.applied_version == orders.c.version)
+        counted = select(func.count()).select_from(present).where(there, orders.c.order_no.in_(order_numbers))
         with reading(self._stage.engine) as connection:
-            found = connection.execute(select(func.count()).select_from(ledger).where(there)).scalar_one()
-        return found == len(order_numbers)
+            return connection.execute(counted).scalar_one() == len(order_numbers)
 
     def _are(self, order_numbers: Sequence[str], status: Status) -> bool:
         done = orders.c.order_no.in_(order_numbers) & (orders.c.status == status)

@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, func, select, update
 
 from hub import clock
 from hub.audit.verbs import Operator
@@ -69,6 +69,16 @@ def test_what_is_published_from_then_on_is_left_alone_and_said_again_everything_
         outbox.archive(connection, connection.execute(select(waiting.c.id)).scalars().all())
     assert count(engine, outbox_archive) == 6
     assert republish.republish(engine, OPS, since, "lost again", lambda _done: None) == 6
+
+
+def test_what_was_published_in_the_very_moment_goes_out_once_more_too(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(engine, 2)
+    with reading(engine) as connection:
+        last = connection.execute(select(func.max(outbox_archive.c.published_at))).scalar_one()
+    monkeypatch.setattr(republish, "present", lambda _connection: last)
+    assert republish.republish(engine, OPS, last - timedelta(hours=1), "lost", lambda _done: None) == 4
 
 
 def test_live_changes_do_not_wait_behind_it_and_without_a_relay_it_says_so(
