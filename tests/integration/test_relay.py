@@ -220,6 +220,25 @@ class TestAQueueIsMissing:
         assert versions_of(received(bus, 2, "q.third")) == {order.order_no: [1, 2]}
         assert archived(engine) == []
 
+    def test_what_waits_for_it_never_keeps_back_what_nobody_has_yet(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        placed = [placed_order(engine, number, steps=0) for number in range(8)]
+        never_resting = Settings(batch=2, hold_seconds=0.001)
+        with relay_on(engine, bus, never_resting, BOTH) as relay:
+            turn(relay, 6, pause=0.002)
+        assert versions_of(received(bus, 8)) == {order.order_no: [1] for order in placed}
+
+    def test_what_had_no_queue_at_all_goes_past_earlier_versions_that_wait(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(Topology("oms.events", "oms.dead", (Queue("q.all", ("order.created.#",), "crm"),)))
+        order = placed_order(engine, 1, steps=2)
+        with relay_on(engine, bus, RESTING, BOTH) as relay:
+            turn(relay, 3)
+            assert held(engine)[order.order_no, 2] == "no queue took it"
+            bus.declare(EVERYTHING)
+            turn(relay, 6, pause=0.1)
+            assert archived(engine) == []
+        assert versions_of(received(bus, 3)) == {order.order_no: [1, 2, 3]}
+
     def test_what_was_on_its_way_when_it_was_found_missing_is_not_called_published(
         self, engine: Engine, bus: Bus
     ) -> None:
