@@ -478,9 +478,11 @@ class TestMany:
                 relay._leases_checked = float("-inf")
                 relay._look_after_leases()
 
+        # From ten on, the order of the names is not that of the shards.
+        all_shards = SHARED.model_copy(update={"shards": outbox.SLOTS})
         with (
-            relay_on(engine, bus, SHARED) as one,
-            relay_on(engine, bus, SHARED) as other,
+            relay_on(engine, bus, all_shards) as one,
+            relay_on(engine, bus, all_shards) as other,
             ThreadPoolExecutor(2) as pool,
         ):
             looking = [pool.submit(look, relay) for relay in (one, other)]
