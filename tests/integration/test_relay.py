@@ -569,6 +569,28 @@ class TestTheBusIsAway:
         assert set(versions_of(received(bus, 3))) == {order.order_no for order in placed}
 
     @pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+    def test_an_exchange_that_goes_behind_a_batch_is_no_queue_that_is_missing(
+        self, engine: Engine, bus: Bus, rabbit_url: str
+    ) -> None:
+        bus.declare(EVERYTHING)
+        for number in range(2):
+            placed_order(engine, number, steps=0)
+
+        def refused_by_now() -> None:
+            # The second batch, which is on its way, has broken the connection when the first one is recorded.
+            link = relay._publisher._link
+            assert eventually(lambda: link.failure is not None)
+
+        with relay_on(engine, bus, Settings(batch=1)) as relay:
+            relay.step()
+            assert eventually(relay._flights[0].sending.done.is_set)
+            with closing(pika.BlockingConnection(pika.URLParameters(rabbit_url))) as deployer:
+                deployer.channel().exchange_delete("oms.events")
+            with told(Happening("relay.published", refused_by_now)), pytest.raises(BusLost):
+                relay.step()
+        assert (held(engine), relay._missing) == ({}, "")
+
+    @pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
     def test_what_a_full_queue_refused_is_never_archived(
         self, engine: Engine, bus: Bus, rabbit_node: RabbitNode, rabbit_url: str
     ) -> None:
