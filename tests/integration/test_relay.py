@@ -644,6 +644,17 @@ def test_a_database_that_goes_away_while_the_relay_listens_wakes_it_and_is_liste
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+def test_where_no_connection_is_left_to_listen_with_it_sleeps(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.pool, "_timeout", 0.1)
+    with ExitStack() as several:
+        with suppress(DependencyDown):
+            while True:
+                several.enter_context(reading(engine))
+        with closing(Wakeup(engine, 1)) as wakeup:
+            wakeup.wait(0)
+
+
 def listening(engine: Engine) -> int:
     asked = text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()")
     with reading(engine) as connection:
