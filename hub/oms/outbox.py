@@ -6,9 +6,10 @@ A row is in `outbox` until the bus has confirmed it and in `outbox_archive` from
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
+    FromClause,
     Insert,
     ScalarSelect,
     Select,
@@ -56,6 +58,14 @@ class Announcement:
     previous: Status | None = None
     reason: str | None = None
     correlation_id: str | None = None
+
+
+class Part(Enum):
+    """Which rows are looked through: while a queue lacks, those that wait for it alone, or the others."""
+
+    ALL = auto()
+    OTHERS = auto()
+    WAITING = auto()
 
 
 class Pending(NamedTuple):
@@ -99,12 +109,14 @@ def claim(  # noqa: PLR0913 - whose part, how much, and what is known of it alre
     """The oldest events of a shard, of each order none but its oldest; what is on hold keeps later versions back.
 
     What is on its way already (`besides`, ids) is not claimed again, and keeps later versions back too. What is held
-    because a queue is `lacking` does not: the other queues have it. Where its rest is over, it comes with the next.
+    because a queue is `lacking` does not: the other queues have it. Where its rest is over, it fills what room is left.
     """
-    batch, claimed = _claiming(is_postgres(connection), bool(besides), bool(lacking))
-    asked = {"shard": shard, "shards": shards, "most": limit} | ({"lacking": lacking} if lacking else {})
-    given = batch.given(_rows(besides)) if besides else {}
-    return [Pending(*row) for row in connection.execute(claimed, asked | given).all()]
+    asked = {"shard": shard, "shards": shards} | ({"lacking": lacking} if lacking else {})
+    rows = _claim(connection, Part.OTHERS if lacking else Part.ALL, asked, limit, besides)
+    if lacking and len(rows) < limit:
+        # What waits for the queue may be more than all the rest: it must not keep back what nobody has yet.
+        rows += _claim(connection, Part.WAITING, asked, limit - len(rows), besides)
+    return rows
 
 
 def archive(connection: Connection, ids: Sequence[int]) -> None:
@@ -167,17 +179,31 @@ def event_of(announcement: Announcement, event_id: str, recorded_at: datetime) -
     )
 
 
+def _claim(
+    connection: Connection, part: Part, asked: Mapping[str, Any], most: int, besides: Sequence[int]
+) -> list[Pending]:
+    batch, claimed = _claiming(is_postgres(connection), bool(besides), part)
+    given = batch.given(_rows(besides)) if besides else {}
+    return [Pending(*row) for row in connection.execute(claimed, {**asked, **given, "most": most}).all()]
+
+
 @cache
-def _claiming(postgres: bool, besides: bool, lacking: bool) -> tuple[Batch, Select[Any]]:
+def _claiming(postgres: bool, besides: bool, part: Part) -> tuple[Batch, Select[Any]]:
     batch = Batch(postgres, outbox, ["id"])
     its_turn = outbox.c.version == _oldest(true())
-    if lacking:
-        others_wait = _OTHER.c.held_for.is_(None) | (_OTHER.c.held_for != bindparam("lacking"))
-        its_turn |= outbox.c.held_for.is_(None) & (outbox.c.version == _oldest(others_wait))
+    if part is Part.OTHERS:
+        its_turn = _waits_otherwise(outbox) & (outbox.c.version == _oldest(_waits_otherwise(_OTHER)))
+    elif part is Part.WAITING:
+        its_turn = ~_waits_otherwise(outbox) & its_turn
     columns = (outbox.c[name] for name in Pending._fields if name != "followed")
     ours = outbox.c.slot % bindparam("shards") == bindparam("shard")
     claimed = select(*columns, _FOLLOWED).where(~_HELD, ours, its_turn).order_by(outbox.c.id).limit(bindparam("most"))
     return batch, claimed.where(outbox.c.id.not_in(select(batch.rows.c.id))) if besides else claimed
+
+
+def _waits_otherwise(rows: FromClause) -> ColumnElement[bool]:
+    """Not for the queue that is `lacking` alone."""
+    return func.coalesce(rows.c.held_for, "") != bindparam("lacking")
 
 
 def _oldest(among: ColumnElement[bool]) -> ScalarSelect[int]:

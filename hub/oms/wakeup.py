@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hub.database import is_postgres
 from hub.oms.outbox import CHANNEL
@@ -23,7 +23,7 @@ class Wakeup:
         self._longest = longest_seconds
         self._listening: Any = None
         # What is asked of the driver itself fails with the driver's own errors.
-        self._failures = (DBAPIError, engine.dialect.loaded_dbapi.Error, OSError)
+        self._failures = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error, OSError)
 
     def wait(self, turns: int) -> None:
         """Sleep, the longer the more turns found nothing; safe to call whatever the state of the database."""

@@ -221,22 +221,23 @@ class Relay:
             _log.error("publish.held", events=len(ids), reason=reason, hold_seconds=seconds)
 
     def _claim(self, lease: Lease) -> list[Pending]:
-        shard = int(lease.name.rpartition("/")[2])
         flying = [row.id for flight in self._flights for row in flight.rows]
         with reading(self._engine) as connection:
-            return outbox.claim(connection, shard, self._settings.shards, self._settings.batch, flying, self._missing)
+            shards, most = self._settings.shards, self._settings.batch
+            return outbox.claim(connection, _shard_of(lease), shards, most, flying, self._missing)
 
     def _look_after_leases(self) -> None:
         if clock.monotonic() - self._leases_checked < self._settings.lease_seconds / 4:
             return
         begun = clock.monotonic()
-        seconds, ours = self._settings.lease_seconds, sorted(self._leases, key=lambda lease: lease.name)
+        seconds = self._settings.lease_seconds
         with writing(self._engine) as connection:
-            self._leases = [lease for lease in ours if leases.renew(connection, lease, seconds)]
+            self._leases = [lease for lease in self._leases if leases.renew(connection, lease, seconds)]
         # On its own: whoever held some rows and wanted others could block a relay that does the same the other way.
         with writing(self._engine) as connection:
             taken = self._one_more(connection)
-        self._leases += taken
+        # Whoever touches several leases does so in the order of the shards: else two relays could block each other.
+        self._leases = sorted([*self._leases, *taken], key=_shard_of)
         self._leases_checked, self._held_until = begun, begun + self._settings.lease_seconds
         metrics.relay_leading.set(len(self._leases))
         for lease in taken:
@@ -281,3 +282,7 @@ def metrics_of(fates: Mapping[int, Fate]) -> None:
     """Count what the bus said."""
     for fate, number in Counter(fates.values()).items():
         metrics.outbox_published.labels(fate).inc(number)
+
+
+def _shard_of(lease: Lease) -> int:
+    return int(lease.name.rpartition("/")[2])

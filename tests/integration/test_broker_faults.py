@@ -62,6 +62,16 @@ def test_an_exchange_that_is_gone_leaves_fates_unknown_and_then_refuses(bus: Rab
     publisher.close()
 
 
+def test_an_exchange_that_is_gone_is_no_word_about_queues(bus: RabbitBus, rabbit_url: str) -> None:
+    publisher = bus.publisher()
+    admin(rabbit_url, PLAN, "delete exchange")
+    assert publisher.publish([paid(1)]) == [Fate.UNKNOWN]
+    for asked in (lambda: publisher.check(["q.crm"]), lambda: publisher.depth("q.crm")):
+        with pytest.raises(BusLost, match=r"oms\.events"):
+            asked()
+    publisher.close()
+
+
 def test_what_the_driver_cannot_send_ends_the_connection_at_once_and_is_told(bus: RabbitBus) -> None:
     publisher, begun = bus.publisher(), time.monotonic()
     too_long = Message("event-2", "k" * 256, b"{}")

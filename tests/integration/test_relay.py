@@ -220,6 +220,25 @@ class TestAQueueIsMissing:
         assert versions_of(received(bus, 2, "q.third")) == {order.order_no: [1, 2]}
         assert archived(engine) == []
 
+    def test_what_waits_for_it_never_keeps_back_what_nobody_has_yet(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(EVERYTHING)
+        placed = [placed_order(engine, number, steps=0) for number in range(8)]
+        never_resting = Settings(batch=2, hold_seconds=0.001)
+        with relay_on(engine, bus, never_resting, BOTH) as relay:
+            turn(relay, 6, pause=0.002)
+        assert versions_of(received(bus, 8)) == {order.order_no: [1] for order in placed}
+
+    def test_what_had_no_queue_at_all_goes_past_earlier_versions_that_wait(self, engine: Engine, bus: Bus) -> None:
+        bus.declare(Topology("oms.events", "oms.dead", (Queue("q.all", ("order.created.#",), "crm"),)))
+        order = placed_order(engine, 1, steps=2)
+        with relay_on(engine, bus, RESTING, BOTH) as relay:
+            turn(relay, 3)
+            assert held(engine)[order.order_no, 2] == "no queue took it"
+            bus.declare(EVERYTHING)
+            turn(relay, 6, pause=0.1)
+            assert archived(engine) == []
+        assert versions_of(received(bus, 3)) == {order.order_no: [1, 2, 3]}
+
     def test_what_was_on_its_way_when_it_was_found_missing_is_not_called_published(
         self, engine: Engine, bus: Bus
     ) -> None:
@@ -459,9 +478,11 @@ class TestMany:
                 relay._leases_checked = float("-inf")
                 relay._look_after_leases()
 
+        # From ten on, the order of the names is not that of the shards.
+        all_shards = SHARED.model_copy(update={"shards": outbox.SLOTS})
         with (
-            relay_on(engine, bus, SHARED) as one,
-            relay_on(engine, bus, SHARED) as other,
+            relay_on(engine, bus, all_shards) as one,
+            relay_on(engine, bus, all_shards) as other,
             ThreadPoolExecutor(2) as pool,
         ):
             looking = [pool.submit(look, relay) for relay in (one, other)]
@@ -548,6 +569,28 @@ class TestTheBusIsAway:
         assert set(versions_of(received(bus, 3))) == {order.order_no for order in placed}
 
     @pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+    def test_an_exchange_that_goes_behind_a_batch_is_no_queue_that_is_missing(
+        self, engine: Engine, bus: Bus, rabbit_url: str
+    ) -> None:
+        bus.declare(EVERYTHING)
+        for number in range(2):
+            placed_order(engine, number, steps=0)
+
+        def refused_by_now() -> None:
+            # The second batch, which is on its way, has broken the connection when the first one is recorded.
+            link = relay._publisher._link
+            assert eventually(lambda: link.failure is not None)
+
+        with relay_on(engine, bus, Settings(batch=1)) as relay:
+            relay.step()
+            assert eventually(relay._flights[0].sending.done.is_set)
+            with closing(pika.BlockingConnection(pika.URLParameters(rabbit_url))) as deployer:
+                deployer.channel().exchange_delete("oms.events")
+            with told(Happening("relay.published", refused_by_now)), pytest.raises(BusLost):
+                relay.step()
+        assert (held(engine), relay._missing) == ({}, "")
+
+    @pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
     def test_what_a_full_queue_refused_is_never_archived(
         self, engine: Engine, bus: Bus, rabbit_node: RabbitNode, rabbit_url: str
     ) -> None:
@@ -599,6 +642,17 @@ def test_a_database_that_goes_away_while_the_relay_listens_wakes_it_and_is_liste
         wakeup.wait(20)
         later.join()
     assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize("migrated", ["postgresql"], indirect=True)
+def test_where_no_connection_is_left_to_listen_with_it_sleeps(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.pool, "_timeout", 0.1)
+    with ExitStack() as several:
+        with suppress(DependencyDown):
+            while True:
+                several.enter_context(reading(engine))
+        with closing(Wakeup(engine, 1)) as wakeup:
+            wakeup.wait(0)
 
 
 def listening(engine: Engine) -> int:

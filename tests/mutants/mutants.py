@@ -468,9 +468,16 @@ MUTANTS = (
     Mutant(
         "what waits for one queue lets the next version pass though another one lacks",
         "hub/oms/outbox.py",
-        'others_wait = _OTHER.c.held_for.is_(None) | (_OTHER.c.held_for != bindparam("lacking"))',
-        "others_wait = _OTHER.c.held_for.is_(None)",
+        "_oldest(_waits_otherwise(_OTHER))",
+        "_oldest(_OTHER.c.held_for.is_(None))",
         (f"{STORE}::TestOutbox::test_what_is_held_for_a_queue_that_lacks_lets_later_versions_pass",),
+    ),
+    Mutant(
+        "what waits for a queue that is not there comes before what nobody has yet",
+        "hub/oms/outbox.py",
+        "rows = _claim(connection, Part.OTHERS if lacking else Part.ALL, asked, limit, besides)",
+        "rows = _claim(connection, Part.ALL, asked, limit, besides)",
+        (f"{RELAY}::TestAQueueIsMissing::test_what_waits_for_it_never_keeps_back_what_nobody_has_yet",),
     ),
     Mutant(
         "a change is written without its event",

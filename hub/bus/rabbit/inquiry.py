@@ -29,18 +29,22 @@ class Inquiry:
 
     def give_up(self) -> None:
         """The connection is gone: nobody answers any more."""
-        self._answers.put(self._link.failure or BusLost())
+        self._answers.put(self._lost())
 
     def _asked(self, queues: Sequence[str]) -> int:
         """Messages ready in the last of them."""
         self._answers = SimpleQueue()
         if self._link.failure is not None:
-            raise self._link.failure
+            raise self._lost()
         self._link.call(lambda: self._ask(queues))
         answer = self._answer()
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def _lost(self) -> BusLost:
+        # What the broker said of something published, as that an exchange is not there, is no answer to this question.
+        return BusLost(str(self._link.failure))
 
     def _answer(self) -> int | BusLost | BusRefused:
         try:
