@@ -14,6 +14,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    collate,
     func,
     not_,
     or_,
@@ -113,9 +114,10 @@ def leased(postgres: bool) -> tuple[Batch, Update]:
 
 @cache
 def locked(postgres: bool) -> tuple[Batch, Select[Any]]:
-    """Lock entries in the order of their numbers."""
+    """Lock entries in the order of their numbers, letter by letter, whatever the collation of the database is."""
     batch, here = _those(postgres)
-    return batch, select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()
+    number = collate(ledger.c.order_no, "C") if postgres else ledger.c.order_no
+    return batch, select(ledger.c.order_no).where(here).order_by(number).with_for_update()
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -34,6 +34,31 @@ def record(engine: Engine, _version: int, numbers: tuple[str, ...]) -> None:
     """As a worker does before it records a batch in the order of its claim."""
     with writing(engine) as connection:
         ledger.lock(connection, "erp", numbers)
+
+
+@pytest.fixture
+def of_a_language(engine: Engine) -> Iterator[None]:
+    """A database that sorts as people of a language do, which is not by code."""
+    sort(engine, "en-x-icu")
+    yield
+    sort(engine, "default")
+
+
+def sort(engine: Engine, collation: str) -> None:
+    with writing(engine) as connection:
+        connection.execute(text(f'ALTER TABLE ledger ALTER order_no TYPE varchar(64) COLLATE "{collation}"'))
+
+
+@pytest.mark.usefixtures("of_a_language")
+def test_the_order_is_the_same_whatever_the_database_sorts_by(engine: Engine) -> None:
+    numbers = ("SO.1", "SO:1", "SO_1")
+    receive(engine, 1, numbers)
+    with ThreadPoolExecutor(2) as pool:
+        with writing(engine) as middle:
+            middle.execute(update(entries).where(entries.c.order_no == "SO:1").values(last_error="held"))
+            running = [pool.submit(each, engine, 2, numbers) for each in (receive, record)]
+            assert eventually(lambda: waiting(engine) == 2)
+        assert [each.exception() for each in running] == [None, None]
 
 
 @pytest.mark.parametrize("second", [receive, record])
