@@ -19,6 +19,7 @@ from hub.consumers import gate, ledger, standings
 from hub.consumers.breaker import Breaker, is_charged, is_storm
 from hub.consumers.gate import Passage
 from hub.consumers.handover import Claimed, Handover
+from hub.consumers.keepable import keepable
 from hub.consumers.ledger import Entry
 from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
@@ -159,9 +160,9 @@ class Worker:
     def _told(
         self, asked: Sequence[T], call: Callable[[Sequence[T], float], list[F]], until: float
     ) -> list[F | OutcomeUnknown]:
-        """What the system says of each. Of what breaks its adapter nobody knows what became."""
+        """What the system says of each, fit to be kept. Of what breaks its adapter nobody knows what became."""
         try:
-            return [*call(asked, until)]
+            return [keepable(each) for each in call(asked, until)]
         except HubError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is
