@@ -65,6 +65,7 @@ class Worker:
         self._batches = itertools.count()
         self._started = False
         self._asked = float("-inf")
+        self._is_turn_of_handed = False
         self._call_until = float("-inf")
         self._is_shut = False
         metrics.prepare_consumer(system.name)
@@ -86,9 +87,11 @@ class Worker:
         """What to bring next, and where there is nothing, whether that is for lack of a token alone."""
         if self._handover is None:
             return self._claim()
-        # However much is handed over, what the ledger has must not wait for ever.
+        # However much there is of one, the other must not wait for ever: neither what the ledger has, nor what was
+        # handed over, which is leased all the while.
         in_time = clock.monotonic() - self._asked < self._settings.poll_seconds
-        handed = self._handover.take() if in_time else None
+        handed = self._handover.take() if in_time or self._is_turn_of_handed else None
+        self._is_turn_of_handed = False
         if handed and not self._is_shut:
             return handed, False
         if handed:
@@ -97,6 +100,7 @@ class Worker:
         elif in_time and not self._handover.take_note():
             return None, False
         claimed, rationed = self._claim()
+        self._is_turn_of_handed = True
         if claimed or rationed:
             self._handover.leave()
         return claimed, rationed
