@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import Engine, text, update
 
 from hub.config import Consumer
-from hub.consumers import gate, ledger
+from hub.consumers import gate, ledger, parked
 from hub.consumers.handover import Handover
 from hub.database import reading, writing
 from hub.errors import Unreachable
+from hub.schemas.registry import encode
 from hub.tables import ledger as entries
 from tests.support import delivery_of, event_at, eventually
 
@@ -34,6 +35,13 @@ def record(engine: Engine, _version: int, numbers: tuple[str, ...]) -> None:
     """As a worker does before it records a batch in the order of its claim."""
     with writing(engine) as connection:
         ledger.lock(connection, "erp", numbers)
+
+
+def replay(engine: Engine, version: int, numbers: tuple[str, ...]) -> None:
+    """As an operator does, or the night, with orders as the OMS named them."""
+    events = [event_at(version, number) for number in numbers]
+    with writing(engine) as connection:
+        parked.replay(connection, "erp", events, [encode(event) for event in events])
 
 
 @pytest.fixture
@@ -61,7 +69,7 @@ def test_the_order_is_the_same_whatever_the_database_sorts_by(engine: Engine) ->
         assert [each.exception() for each in running] == [None, None]
 
 
-@pytest.mark.parametrize("second", [receive, record])
+@pytest.mark.parametrize("second", [receive, record, replay])
 def test_two_that_take_the_same_entries_the_other_way_round_never_wait_for_each_other(
     engine: Engine, second: Callable[[Engine, int, tuple[str, ...]], None]
 ) -> None:
