@@ -25,7 +25,7 @@ from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.crash_points import reach
 from hub.database import reading, was_cut, writing
-from hub.errors import DependencyDown, HubError, OutcomeUnknown, Postponed, Rejected, SystemFailure, Undecodable
+from hub.errors import DependencyDown, HubError, OutcomeUnknown, Postponed, SystemFailure, Undecodable, Unfit
 from hub.schemas.order import Order
 from hub.schemas.registry import decode
 
@@ -284,13 +284,13 @@ def _settled(entry: Entry, looked: Looked) -> Result | None:
     return shown
 
 
-def _wanted(entry: Entry, looked: Looked, orders: Mapping[tuple[str, int], Order]) -> Wanted | Rejected:
+def _wanted(entry: Entry, looked: Looked, orders: Mapping[tuple[str, int], Order]) -> Wanted | Unfit:
     shown = looked.get(entry.order_no)
     try:
         order = orders.get((entry.order_no, entry.wanted_version)) or decode(entry.wanted_body.encode()).order
     except Undecodable as error:
         # Kept by another release; it must not stop the orders beside it.
-        return Rejected(f"this release cannot read the event: {error}")
+        return Unfit(f"this release cannot read the event: {error}")
     asked = shown if isinstance(shown, Shown) else None
     known_as = (asked.external_ref if asked else None) or entry.external_ref
     return Wanted(order, entry.wanted_event_id, entry.applied_version, asked, entry.rewrite, known_as, entry.attempt)
