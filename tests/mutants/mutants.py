@@ -561,8 +561,16 @@ MUTANTS = (
     Mutant(
         "workers lock entries in another order than receivers",
         "hub/consumers/ledger_statements.py",
-        "select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()",
-        "select(ledger.c.order_no).where(here).order_by(ledger.c.order_no.desc()).with_for_update()",
+        "select(ledger.c.order_no).where(here).order_by(number).with_for_update()",
+        "select(ledger.c.order_no).where(here).order_by(number.desc()).with_for_update()",
+        (LOCKS,),
+        on="postgresql",
+    ),
+    Mutant(
+        "workers lock entries as the language of the database sorts them",
+        "hub/consumers/ledger_statements.py",
+        'number = collate(ledger.c.order_no, "C") if postgres else ledger.c.order_no',
+        "number = ledger.c.order_no",
         (LOCKS,),
         on="postgresql",
     ),
