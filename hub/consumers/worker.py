@@ -194,7 +194,7 @@ class Worker:
         name = self._system.name
         with writing(self._engine) as connection:
             ledger.lock(connection, name, [entry.order_no for entry in entries])
-            ledger.record_done(connection, name, token, done)
+            ledger.record_done(connection, name, token, done, self._settings.settle_seconds)
             ledger.record_retry(connection, name, token, retried)
             ledger.record_parked(connection, name, token, parked, self._settings.settle_seconds)
             present = gate.judged(connection, name, before, results, self._settings)

@@ -109,8 +109,8 @@ MUTANTS = (
     Mutant(
         "a newer version brings an order in doubt forward",
         "hub/consumers/ledger_statements.py",
-        "case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)",
-        "given.excluded.due_at",
+        "(in_doubt, ledger.c.due_at), else_=given.excluded.due_at)",
+        "else_=given.excluded.due_at)",
         (f"{LEDGER}::TestDoubt::test_a_newer_version_waits_until_the_system_has_settled",),
     ),
     Mutant(
