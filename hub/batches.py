@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -113,7 +113,8 @@ def _element(value: Any) -> str:
         return f'"{escaped}"'
     if value is None:
         return "NULL"
-    return f'"{value.isoformat()}"' if isinstance(value, datetime) else str(value)
+    # In UTC: PostgreSQL takes no offset beyond 15:59, and none with a fraction of a second.
+    return f'"{value.astimezone(UTC).isoformat()}"' if isinstance(value, datetime) else str(value)
 
 
 def _from_json(columns: Mapping[str, TypeEngine[Any]], rows: ColumnElement[str]) -> FromClause:

@@ -60,8 +60,10 @@ class UtcTime(TypeDecorator[datetime]):
         return kind
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> Any:
-        """The moment as the store keeps it."""
-        return stored_text(value) if value is not None and dialect.name == "sqlite" else value
+        """The moment as the store keeps it; PostgreSQL does not read every offset that there may be."""
+        if value is None:
+            return None
+        return stored_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Any) -> datetime | None:  # noqa: ARG002 - signature of SQLAlchemy
         """The moment in UTC."""

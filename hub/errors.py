@@ -167,3 +167,7 @@ class Rejected(SystemFailure):
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class Unfit(Rejected):
+    """The hub cannot say the order in the system's words: the system was not called for it."""

@@ -22,6 +22,7 @@ from hub.errors import (
     Rejected,
     SystemFailure,
     Unaskable,
+    Unfit,
     Unreachable,
 )
 from hub.groups import Consumer
@@ -87,7 +88,7 @@ def filled(breaker: Breaker, moment: datetime, policy: Consumer) -> float:
 
 def after(breaker: Breaker, results: Sequence[Result], moment: datetime, policy: Consumer) -> Breaker:
     """The breaker after a batch has come back."""
-    told = [each for each in results if not isinstance(each, (Unaskable, Postponed))]
+    told = [each for each in results if not isinstance(each, (Unaskable, Postponed)) and not _was_not_called(each)]
     if breaker.cause is Cause.PAUSED:
         return breaker
     if not told:
@@ -111,19 +112,19 @@ def _learned(breaker: Breaker, results: Sequence[Result], moment: datetime, poli
 
 
 def undisturbed(breaker: Breaker, results: Sequence[Result]) -> bool:
-    """Whether there is nothing to learn: it was closed and everything was answered."""
-    return breaker.cause is None and not breaker.failures and all(map(_answered, results))
+    """Whether there is nothing to learn: it was closed, and whatever it was called for was answered."""
+    return breaker.cause is None and not breaker.failures and all(_answered(r) or _was_not_called(r) for r in results)
 
 
 def is_storm(results: Sequence[Result], policy: Consumer) -> bool:
     """Whether so many orders got no answer, and none got one, that it must be the system and not the orders."""
-    told = [each for each in results if not isinstance(each, Postponed)]
+    told = [each for each in results if not isinstance(each, Postponed) and not _was_not_called(each)]
     return len(told) >= max(2, policy.breaker_failures) and unanswered(told)
 
 
 def is_charged(results: Sequence[Result]) -> bool:
     """Whether an order would be charged for a failure, and no answer shows that the system is there."""
-    return unanswered(results) and any(not isinstance(each, _FREE) for each in results)
+    return unanswered(results) and any(not isinstance(each, _FREE) and not _was_not_called(each) for each in results)
 
 
 def unanswered(results: Sequence[Result]) -> bool:
@@ -132,7 +133,11 @@ def unanswered(results: Sequence[Result]) -> bool:
 
 
 def _answered(result: Result) -> bool:
-    return isinstance(result, (Receipt, Rejected))
+    return isinstance(result, (Receipt, Rejected)) and not _was_not_called(result)
+
+
+def _was_not_called(result: Result) -> bool:
+    return isinstance(result, Unfit) or (isinstance(result, Receipt) and not result.heard)
 
 
 def _opened(breaker: Breaker, failure: SystemFailure, moment: datetime, seconds: float, policy: Consumer) -> Breaker:

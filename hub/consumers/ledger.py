@@ -165,13 +165,18 @@ def lock(connection: Connection, system: str, order_numbers: Sequence[str]) -> N
     connection.execute(locked, {"whose": system} | rows).all()
 
 
-def record_done(connection: Connection, system: str, token: str, done: Sequence[tuple[Entry, Done]]) -> None:
-    """The system shows these; a worker whose lease is gone records nothing."""
+def record_done(
+    connection: Connection, system: str, token: str, done: Sequence[tuple[Entry, Done]], settle_seconds: float = 0
+) -> None:
+    """The system shows these; a worker whose lease is gone records nothing.
+
+    What has come in meanwhile is due at once, unless it waits for the version that follows.
+    """
     if not done:
         return
     rows = [_done_row(entry, outcome) for entry, outcome in done]
     batch, recorded = statements.recorded(is_postgres(connection))
-    asked = {"whose": system, "token": token} | batch.given(rows)
+    asked = {"whose": system, "token": token, "settle": settle_seconds} | batch.given(rows)
     kept = set(connection.execute(recorded, asked).scalars())
     rows = [row for entry, outcome in done if entry.order_no in kept for row in _applied_rows(system, entry, outcome)]
     insert_rows(connection, journal, rows)
@@ -221,7 +226,7 @@ def record_parked(
 
 
 def _put_off(connection: Connection, system: str, order_numbers: Sequence[str]) -> None:
-    """Let orders wait for the version that follows, which makes them due; what is in doubt is asked about as ever."""
+    """Let orders wait for the version that follows, which makes them due; doubt of nobody's is asked about as ever."""
     if order_numbers:
         batch, put_off = statements.put_off(is_postgres(connection))
         rows = batch.given([{"order_no": number} for number in order_numbers])

@@ -14,6 +14,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    collate,
     func,
     not_,
     or_,
@@ -44,6 +45,9 @@ WAITING = ledger.c.wanted_body.is_not(None)
 KNOWN: dict[str, Any] = {"tried_version": None}
 _LEASE, _SETTLE = bindparam("lease", type_=Float()), bindparam("settle", type_=Float())
 _FREE = ledger.c.lease_until.is_(None) | (ledger.c.lease_until < in_seconds(-_SETTLE))
+_AT_WORK = ledger.c.lease_until >= now()
+# What is only claimed is due again once the system has settled.
+_PUT_OFF = ledger.c.due_at > in_seconds(_SETTLE)
 _DUE = WAITING & ledger.c.parked_reason.is_(None) & (ledger.c.due_at <= now()) & _FREE
 OLDEST_DUE = (
     select(*(ledger.c[name] for name in CLAIMED))
@@ -88,7 +92,8 @@ def raised(postgres: bool) -> tuple[Batch, Any]:
         | {"parked_reason": case((rejected, None), else_=ledger.c.parked_reason)}
         | {"attempt": case((rejected, 0), else_=ledger.c.attempt)}
         | {"failing_since": case((rejected, None), else_=ledger.c.failing_since)}
-        | {"due_at": case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)},
+        # What was put off while a worker had it is due with the version that it waited for.
+        | {"due_at": case((_AT_WORK & _PUT_OFF, now()), (in_doubt, ledger.c.due_at), else_=given.excluded.due_at)},
         where=ledger.c.wanted_version < given.excluded.wanted_version,
     )
     known = ("order_no", "wanted_event_id", "applied_version", "attempt", "failing_since", "rewrite", "external_ref")
@@ -97,9 +102,9 @@ def raised(postgres: bool) -> tuple[Batch, Any]:
 
 @cache
 def put_off(postgres: bool) -> tuple[Batch, Update]:
-    """Let orders wait for the version that follows."""
+    """Let orders wait for the version that follows; those at work, once that is done with the version before."""
     batch, here = _those(postgres)
-    off = update(ledger).where(here, ledger.c.tried_version.is_(None))
+    off = update(ledger).where(here, or_(ledger.c.tried_version.is_(None), _AT_WORK))
     return batch, off.values(due_at=in_seconds(FOLLOWS_WITHIN_SECONDS))
 
 
@@ -113,9 +118,10 @@ def leased(postgres: bool) -> tuple[Batch, Update]:
 
 @cache
 def locked(postgres: bool) -> tuple[Batch, Select[Any]]:
-    """Lock entries in the order of their numbers."""
+    """Lock entries in the order of their numbers, letter by letter, whatever the collation of the database is."""
     batch, here = _those(postgres)
-    return batch, select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()
+    number = collate(ledger.c.order_no, "C") if postgres else ledger.c.order_no
+    return batch, select(ledger.c.order_no).where(here).order_by(number).with_for_update()
 
 
 @cache
@@ -132,7 +138,7 @@ def recorded(postgres: bool) -> tuple[Batch, Any]:
         repairs=ledger.c.repairs + given.repairs,
         external_ref=func.coalesce(given.external_ref, ledger.c.external_ref),
         applied_at=now(),
-        due_at=now(),
+        due_at=case((_PUT_OFF, ledger.c.due_at), else_=now()),
         attempt=0,
         failing_since=None,
         last_error=None,

@@ -120,7 +120,9 @@ def replay(
     if not events:
         return set()
     marked = {"rewrite": True} if rewrite else {}
-    wanted = [entries.wanted_row(system, event, body) | marked for event, body in zip(events, bodies, strict=True)]
+    # In the order in which `want` takes them.
+    given = sorted(zip(events, bodies, strict=True), key=lambda each: each[0].subject)
+    wanted = [entries.wanted_row(system, event, body) | marked for event, body in given]
     batch = Batch(is_postgres(connection), ledger, list(wanted[0]))
     again = raising(is_postgres(connection), batch)
     freed = {"parked_reason": None, "parked_at": None, "attempt": 0, "failing_since": None}

@@ -58,11 +58,13 @@ class Receipt:
     """A system's word that it shows an order now.
 
     `version` is what it shows, `found` what it showed before we came (0: nothing). `external_ref` is its own number.
+    Where nothing lacked and it was not called, it was not `heard`: that says nothing of whether it is there.
     """
 
     version: int
     found: int
     external_ref: str | None = None
+    heard: bool = True
 
 
 Result = Receipt | SystemFailure

@@ -19,12 +19,13 @@ from hub.consumers import gate, ledger, standings
 from hub.consumers.breaker import Breaker, is_charged, is_storm
 from hub.consumers.gate import Passage
 from hub.consumers.handover import Claimed, Handover
+from hub.consumers.keepable import keepable
 from hub.consumers.ledger import Entry
 from hub.consumers.outcome import Done, Outcome, Park, Retry, judge
 from hub.consumers.system import Receipt, Result, Shown, System, Wanted
 from hub.crash_points import reach
 from hub.database import reading, was_cut, writing
-from hub.errors import DependencyDown, HubError, OutcomeUnknown, Postponed, Rejected, SystemFailure, Undecodable
+from hub.errors import DependencyDown, HubError, OutcomeUnknown, Postponed, SystemFailure, Undecodable, Unfit
 from hub.schemas.order import Order
 from hub.schemas.registry import decode
 
@@ -66,7 +67,7 @@ class Worker:
         self._asked = float("-inf")
         self._call_until = float("-inf")
         self._is_shut = False
-        self._was_handed = False
+        self._had_its_turn = False
         metrics.prepare_consumer(system.name)
 
     def step(self) -> bool:
@@ -86,25 +87,26 @@ class Worker:
         """What to bring next, and where there is nothing, whether that is for lack of a token alone."""
         if self._handover is None:
             return self._claim()
-        # However much is handed over, what the ledger has must not wait for ever: where it has more, they take turns.
+        # However much there is of one, the other must not wait for ever: neither what the ledger has, nor what was
+        # handed over, which is leased all the while. So they take turns.
         in_time = clock.monotonic() - self._asked < self._settings.poll_seconds
-        is_its_turn = not in_time or (self._was_handed and self._handover.take_note())
+        is_its_turn = not self._had_its_turn and (not in_time or self._handover.take_note())
         if is_its_turn and any(found := self._left_to(self._handover)):
-            self._was_handed = False
             return found
         handed = self._handover.take()
-        self._was_handed = handed is not None
         if handed and not self._is_shut:
+            self._had_its_turn = False
             return handed, False
         if handed:
             # Claimed before this worker heard that the system is to be left alone.
             self._handover.give_back(handed)
-        elif is_its_turn or not self._handover.take_note():
+        elif is_its_turn or (in_time and not self._handover.take_note()):
             return None, False
         return self._left_to(self._handover)
 
     def _left_to(self, handover: Handover) -> tuple[Claimed | None, bool]:
         """What the ledger has; whoever found some notes that there may be more."""
+        self._had_its_turn = True
         claimed, rationed = self._claim()
         if claimed or rationed:
             handover.leave()
@@ -169,9 +171,9 @@ class Worker:
     def _told(
         self, asked: Sequence[T], call: Callable[[Sequence[T], float], list[F]], until: float
     ) -> list[F | OutcomeUnknown]:
-        """What the system says of each. Of what breaks its adapter nobody knows what became."""
+        """What the system says of each, fit to be kept. Of what breaks its adapter nobody knows what became."""
         try:
-            return [*call(asked, until)]
+            return [keepable(each) for each in call(asked, until)]
         except HubError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is
@@ -199,7 +201,7 @@ class Worker:
         name = self._system.name
         with writing(self._engine) as connection:
             ledger.lock(connection, name, [entry.order_no for entry in entries])
-            ledger.record_done(connection, name, token, done)
+            ledger.record_done(connection, name, token, done, self._settings.settle_seconds)
             ledger.record_retry(connection, name, token, retried)
             ledger.record_parked(connection, name, token, parked, self._settings.settle_seconds)
             present = gate.judged(connection, name, before, results, self._settings)
@@ -289,13 +291,13 @@ def _settled(entry: Entry, looked: Looked) -> Result | None:
     return shown
 
 
-def _wanted(entry: Entry, looked: Looked, orders: Mapping[tuple[str, int], Order]) -> Wanted | Rejected:
+def _wanted(entry: Entry, looked: Looked, orders: Mapping[tuple[str, int], Order]) -> Wanted | Unfit:
     shown = looked.get(entry.order_no)
     try:
         order = orders.get((entry.order_no, entry.wanted_version)) or decode(entry.wanted_body.encode()).order
     except Undecodable as error:
         # Kept by another release; it must not stop the orders beside it.
-        return Rejected(f"this release cannot read the event: {error}")
+        return Unfit(f"this release cannot read the event: {error}")
     asked = shown if isinstance(shown, Shown) else None
     known_as = (asked.external_ref if asked else None) or entry.external_ref
     return Wanted(order, entry.wanted_event_id, entry.applied_version, asked, entry.rewrite, known_as, entry.attempt)

@@ -16,6 +16,8 @@ ROUTING_KEY = "canary"
 SOURCE = "/oms/canary"
 SUBJECT_PREFIX = "~canary/"
 """No order number begins like this."""
+_YEARS = range(1970, 2200)
+"""The years that every database can express in every time zone."""
 
 
 def body_of(event_id: str, committed_at: datetime) -> str:
@@ -37,8 +39,8 @@ def committed_at(body: bytes) -> datetime:
     try:
         told = json.loads(body)
         moment = datetime.fromisoformat(told["recordedtime"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise Undecodable("not_json", "body: no canary of this hub") from None
-    if told.get("type") != TYPE or moment.tzinfo is None:
+    if told.get("type") != TYPE or moment.tzinfo is None or moment.year not in _YEARS:
         raise Undecodable("invalid", "type or recordedtime: no canary of this hub")
     return moment

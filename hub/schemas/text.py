@@ -19,6 +19,16 @@ def storable(text: str) -> str:
     return text
 
 
+def is_storable(text: str) -> bool:
+    """Whether every store takes the text as it is."""
+    return _UNSTORABLE.search(text) is None
+
+
+def replaced(text: str) -> str:
+    """The text with a sign in the place of every character that cannot be stored."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 def dated(value: object) -> object:
     """Text as a moment; a bare number, which could be seconds or milliseconds, is none. All else as it is."""
     if not isinstance(value, str):

@@ -83,6 +83,9 @@ MOMENTS = [
     datetime(2026, 3, 1, 4, 5, 6, 789012, tzinfo=UTC),
     datetime(2026, 3, 1, 4, 5, 6, 1, tzinfo=timezone(timedelta(hours=8))),
     datetime(2026, 12, 31, 23, 59, 59, 999999, tzinfo=timezone(-timedelta(hours=9, minutes=30))),
+    datetime(2026, 3, 1, 4, 5, 6, tzinfo=timezone(timedelta(hours=23, minutes=59))),
+    datetime(2026, 3, 1, 4, 5, 6, tzinfo=timezone(-timedelta(hours=23, minutes=59))),
+    datetime(2026, 3, 1, 4, 5, 6, tzinfo=timezone(timedelta(hours=8, seconds=30.5))),
 ]
 NUMBERS = [0, 1, -1, 2**31 - 1, -(2**31), 2**31, 2**63 - 1, -(2**63)]
 RATIOS = [0.0, -0.5, 0.1, 1e-300, 1e300, 1 / 3, 123456789.123456789]

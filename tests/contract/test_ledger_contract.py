@@ -136,6 +136,27 @@ class TestVersionsThatFollow:
         assert wanted(engine, event_at(2), followed=True) == 0
         assert [entry.wanted_version for entry in claimed(engine)] == [3]
 
+    @pytest.mark.parametrize("settle_seconds", [0, 10])
+    def test_it_waits_too_where_the_one_before_is_with_the_system(self, engine: Engine, settle_seconds: float) -> None:
+        wanted(engine, event_at(1))
+        batch = claimed(engine, "a", settle_seconds=settle_seconds)
+        wanted(engine, event_at(2), followed=True)
+        done(engine, "a", batch, settle_seconds=settle_seconds)
+        assert claimed(engine, "b") == []
+        wanted(engine, event_at(3))
+        assert [(entry.applied_version, entry.wanted_version) for entry in claimed(engine, "b")] == [(1, 3)]
+
+    @pytest.mark.parametrize("settle_seconds", [0, 10])
+    def test_the_last_of_them_is_due_as_soon_as_the_one_before_is_done(
+        self, engine: Engine, settle_seconds: float
+    ) -> None:
+        wanted(engine, event_at(1))
+        batch = claimed(engine, "a", settle_seconds=settle_seconds)
+        wanted(engine, event_at(2), followed=True)
+        wanted_by(engine, "c", event_at(3))
+        done(engine, "a", batch, settle_seconds=settle_seconds)
+        assert [entry.wanted_version for entry in claimed(engine, "b")] == [3]
+
     def test_what_is_in_doubt_is_asked_about_when_it_was_due(self, engine: Engine) -> None:
         wanted(engine, event_at(1))
         claimed(engine, "a", lease_seconds=-1)
@@ -952,6 +973,7 @@ def done(
     found: int | None = None,
     external_ref: str | None = None,
     receipts: Sequence[Receipt] | None = None,
+    settle_seconds: float = 0,
 ) -> None:
     given = receipts or [
         Receipt(entry.wanted_version, entry.applied_version if found is None else found, external_ref)
@@ -959,7 +981,7 @@ def done(
     ]
     with writing(engine) as connection:
         outcomes = [(entry, Done(receipt)) for entry, receipt in zip(batch, given, strict=True)]
-        ledger.record_done(connection, "erp", token, outcomes)
+        ledger.record_done(connection, "erp", token, outcomes, settle_seconds)
 
 
 def retried(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Engine, text, update
 
 from hub.config import Consumer
-from hub.consumers import gate, ledger
+from hub.consumers import gate, ledger, parked
 from hub.consumers.handover import Handover
 from hub.database import reading, writing
 from hub.errors import Unreachable
+from hub.schemas.registry import encode
 from hub.tables import ledger as entries
 from tests.support import delivery_of, event_at, eventually
 
@@ -36,7 +37,39 @@ def record(engine: Engine, _version: int, numbers: tuple[str, ...]) -> None:
         ledger.lock(connection, "erp", numbers)
 
 
-@pytest.mark.parametrize("second", [receive, record])
+def replay(engine: Engine, version: int, numbers: tuple[str, ...]) -> None:
+    """As an operator does, or the night, with orders as the OMS named them."""
+    events = [event_at(version, number) for number in numbers]
+    with writing(engine) as connection:
+        parked.replay(connection, "erp", events, [encode(event) for event in events])
+
+
+@pytest.fixture
+def of_a_language(engine: Engine) -> Iterator[None]:
+    """A database that sorts as people of a language do, which is not by code."""
+    sort(engine, "en-x-icu")
+    yield
+    sort(engine, "default")
+
+
+def sort(engine: Engine, collation: str) -> None:
+    with writing(engine) as connection:
+        connection.execute(text(f'ALTER TABLE ledger ALTER order_no TYPE varchar(64) COLLATE "{collation}"'))
+
+
+@pytest.mark.usefixtures("of_a_language")
+def test_the_order_is_the_same_whatever_the_database_sorts_by(engine: Engine) -> None:
+    numbers = ("SO.1", "SO:1", "SO_1")
+    receive(engine, 1, numbers)
+    with ThreadPoolExecutor(2) as pool:
+        with writing(engine) as middle:
+            middle.execute(update(entries).where(entries.c.order_no == "SO:1").values(last_error="held"))
+            running = [pool.submit(each, engine, 2, numbers) for each in (receive, record)]
+            assert eventually(lambda: waiting(engine) == 2)
+        assert [each.exception() for each in running] == [None, None]
+
+
+@pytest.mark.parametrize("second", [receive, record, replay])
 def test_two_that_take_the_same_entries_the_other_way_round_never_wait_for_each_other(
     engine: Engine, second: Callable[[Engine, int, tuple[str, ...]], None]
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from threading import Event as Signal
 
 import pytest
@@ -42,6 +42,12 @@ WITHOUT = Topology("oms.events", "oms.dead", (Queue("q.erp", ("order.#",), "erp"
 NO_ORDERS_PLACE = Topology("oms.events", "oms.dead", (Queue("q.erp", (), "erp"),), canaries="oms.canary")
 WHOLE_LEDGER = (ledger_table, journal, outbox_archive, dead_letters)
 POLICY = Consumer(poll_seconds=0.05)
+LOOK_ALIKES = (
+    b'{"type": 1}',
+    b"[]",
+    b"[" * 100_000,
+    canary.body_of("c-1", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=10)))).encode(),
+)
 
 
 @pytest.fixture
@@ -318,12 +324,13 @@ class TestAtASystem:
         lookout.look()
         assert statements() == asked
 
+    @pytest.mark.parametrize("body", LOOK_ALIKES, ids=["no moment", "a list", "nested without end", "year 1"])
     def test_bytes_that_only_look_like_one_are_a_dead_letter(
-        self, engine: Engine, bus: Bus, receiver: Receiver
+        self, engine: Engine, bus: Bus, receiver: Receiver, body: bytes
     ) -> None:
         bus.declare(PLAN)
         publisher = bus.publisher()
-        publisher.publish([Message("m-1", canary.ROUTING_KEY, b'{"type": 1}', exchange=PLAN.canaries)])
+        publisher.publish([Message("m-1", canary.ROUTING_KEY, body, exchange=PLAN.canaries)])
         publisher.close()
         receive(receiver)
         assert [count(engine, table) for table in (dead_letters, canary_table)] == [1, 0]

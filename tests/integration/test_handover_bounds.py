@@ -170,3 +170,27 @@ def test_what_was_brought_while_the_database_started_anew_is_recorded_at_once(
         short.worker.step()
     assert system.journal == [("SO-1", 1)]
     assert rows(engine)["SO-1"] == (None, None, 0)
+
+
+def test_what_was_handed_over_is_taken_where_a_look_at_the_ledger_takes_longer_than_it_may_be_put_off(
+    engine: Engine,
+) -> None:
+    system = PlainSystem()
+    short = Short(engine, system, poll_seconds=1e-9)
+    short.receive(event_at(1))
+    assert short.worker.step() or short.worker.step()
+    assert system.journal == [("SO-1", 1)]
+
+
+def test_what_was_handed_over_need_not_wait_until_a_slow_system_has_all_that_is_in_the_ledger(engine: Engine) -> None:
+    system = PlainSystem()
+    system.seconds_each = 0.03
+    short = Short(engine, system, work_batch=2, poll_seconds=0.02)
+    short.receive(*(event_at(1, number) for number in NUMBERS))
+    assert short.worker.step()
+    short.receive(event_at(1, "SO-new"))
+    time.sleep(short.policy.poll_seconds)
+    assert short.worker.step()
+    assert ("SO-new", 1) in system.journal
+    assert short.worker.step()
+    assert len(system.journal) == 5

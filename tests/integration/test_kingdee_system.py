@@ -14,7 +14,7 @@ from hub import clock
 from hub.consumers.kingdee import field_map
 from hub.consumers.kingdee.system import KingdeeWebApi
 from hub.consumers.system import Receipt, Shown, Wanted
-from hub.errors import CredentialsRefused, DependencyDown, OutcomeUnknown, Postponed, Rejected, Unreachable
+from hub.errors import CredentialsRefused, DependencyDown, OutcomeUnknown, Postponed, Rejected, Unfit, Unreachable
 from hub.reconcile import rules_file
 from hub.reconcile.compare import Difference, Kind, compare
 from hub.schemas.facts import LineFacts, OrderFacts, facts_of
@@ -150,7 +150,7 @@ def test_one_order_that_is_refused_holds_up_no_other(stand: Stand, kingdee: King
 def test_what_the_field_map_does_not_know_never_leaves(stand: Stand, kingdee: KingdeeWebApi) -> None:
     calls = called(stand)
     [result] = kingdee.apply([wanted(order_on((Status.PENDING_PAYMENT, Status.PAID), currency="USD"))])
-    assert isinstance(result, Rejected)
+    assert isinstance(result, Unfit)
     assert result.field == "currency"
     assert "[currency]" in str(result)
     assert calls == []
@@ -197,7 +197,7 @@ def test_a_field_for_the_version_that_is_not_there_parks_no_order(stand: Stand) 
 
 def test_a_new_order_costs_no_question(stand: Stand, kingdee: KingdeeWebApi) -> None:
     calls = called(stand)
-    kingdee.apply([wanted(order_on((Status.PENDING_PAYMENT,)))])
+    assert kingdee.apply([wanted(order_on((Status.PENDING_PAYMENT,)))]) == [Receipt(1, 0, heard=False)]
     assert calls == []
 
 

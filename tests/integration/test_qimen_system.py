@@ -229,11 +229,14 @@ class TestLives:
                 assert wms.effects() == (("create",) if wanted else ())
 
     def test_the_usual_way_is_one_call_in_all(self, wms: Wms) -> None:
+        heard: list[bool] = []
+
         def live() -> None:
             for version, (status, _) in enumerate(LIVES["the usual way"][:5], start=1):
-                wms.must(order_in(status, version))
+                heard.append(wms.must(order_in(status, version)).heard)
 
         assert wms.calls(live) == {CREATE: 1}
+        assert heard == [False, True, False, False, False]
 
     def test_the_wms_own_number_comes_back(self, wms: Wms) -> None:
         reference = wms.must(PAID).external_ref

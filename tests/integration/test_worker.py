@@ -152,6 +152,13 @@ class Naive:
         return self.shown().get(order_no, 0)
 
 
+class Sparing(Naive):
+    """Needs not be called for an order that is not paid."""
+
+    def _bring(self, wanted: Wanted) -> Result:
+        return Receipt(1, 0, heard=False) if wanted.order.version == 1 else super()._bring(wanted)
+
+
 class Once:
     """A fault that happens the first times only, to every order or to one."""
 
@@ -288,6 +295,16 @@ class TestStorm:
         wanted(engine, event_at(1))
         assert stepped(worker, lambda: len(system.calls) > 3 * POLICY.attempts)
         assert [(row["attempt"], row["parked_reason"]) for row in rows(engine)] == [(0, None)]
+
+    def test_orders_for_which_nothing_is_called_are_no_sign_of_life(self, engine: Engine) -> None:
+        system = Sparing(lost=lambda _wanted: SILENT, gone=True)
+        worker = worker_on(engine, system, settle_seconds=0.01)
+        wanted(engine, *(event_at(1 + number % 2, f"SO-{number}") for number in range(6)))
+        assert worker.step()
+        assert breaker_of(engine).cause is Cause.UNANSWERED
+        wanted(engine, event_at(1, "SO-new"))
+        assert stepped(worker, lambda: breaker_of(engine).trips > POLICY.attempts)
+        assert {row["attempt"] for row in rows(engine)} == {0}
 
     def test_when_it_is_over_everything_is_done_once(self, engine: Engine) -> None:
         system = Naive(lost=lambda _wanted: SILENT)

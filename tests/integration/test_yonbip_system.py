@@ -133,7 +133,7 @@ def test_an_order_in_force_that_stays_so_costs_no_call(scene: Scene) -> None:
     ledger.bring(order_at(2))
     scene.stand.fail("500")
     (result,) = ledger.bring(order_at(3), tries=1)
-    assert result == Receipt(3, 2)
+    assert result == Receipt(3, 2, heard=False)
 
 
 def test_an_order_that_is_first_heard_of_later_is_put_in_force(scene: Scene) -> None:

@@ -109,8 +109,8 @@ MUTANTS = (
     Mutant(
         "a newer version brings an order in doubt forward",
         "hub/consumers/ledger_statements.py",
-        "case((in_doubt, ledger.c.due_at), else_=given.excluded.due_at)",
-        "given.excluded.due_at",
+        "(in_doubt, ledger.c.due_at), else_=given.excluded.due_at)",
+        "else_=given.excluded.due_at)",
         (f"{LEDGER}::TestDoubt::test_a_newer_version_waits_until_the_system_has_settled",),
     ),
     Mutant(
@@ -221,8 +221,8 @@ MUTANTS = (
     Mutant(
         "what the ledger has waits as long as anything is handed over",
         "hub/consumers/worker.py",
-        "(self._was_handed and self._handover.take_note())",
-        "False",
+        "(not in_time or self._handover.take_note())",
+        "not in_time",
         (f"{HANDOVER}::TestWorkerBehind::test_where_the_ledger_has_more_it_takes_turns_with_what_is_handed_over",),
     ),
     Mutant(
@@ -582,8 +582,16 @@ MUTANTS = (
     Mutant(
         "workers lock entries in another order than receivers",
         "hub/consumers/ledger_statements.py",
-        "select(ledger.c.order_no).where(here).order_by(ledger.c.order_no).with_for_update()",
-        "select(ledger.c.order_no).where(here).order_by(ledger.c.order_no.desc()).with_for_update()",
+        "select(ledger.c.order_no).where(here).order_by(number).with_for_update()",
+        "select(ledger.c.order_no).where(here).order_by(number.desc()).with_for_update()",
+        (LOCKS,),
+        on="postgresql",
+    ),
+    Mutant(
+        "workers lock entries as the language of the database sorts them",
+        "hub/consumers/ledger_statements.py",
+        'number = collate(ledger.c.order_no, "C") if postgres else ledger.c.order_no',
+        "number = ledger.c.order_no",
         (LOCKS,),
         on="postgresql",
     ),

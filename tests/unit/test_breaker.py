@@ -34,6 +34,7 @@ from hub.errors import (
     Rejected,
     SystemFailure,
     Unaskable,
+    Unfit,
     Unreachable,
 )
 
@@ -356,3 +357,28 @@ def waited(failure: SystemFailure, trips: int) -> float:
     learned = after(open_breaker, [failure], NOON, POLICY)
     assert learned.until is not None
     return (learned.until - NOON).total_seconds()
+
+
+class TestWhatTheSystemWasNotCalledFor:
+    """It says nothing of whether the system is there."""
+
+    SILENT = OutcomeUnknown("no answer")
+    NOT_CALLED = (Receipt(1, 0, heard=False), Unfit("no SKU of that name"))
+
+    @pytest.mark.parametrize("result", NOT_CALLED)
+    def test_neither_closes_a_breaker_nor_lets_it_forget(self, result: Result) -> None:
+        opened = Breaker(NOON, cause=Cause.UNREACHABLE, failures=5, trips=3, until=None, probe="a")
+        assert after(opened, [result], NOON, POLICY) == replace(opened, until=NOON, probe=None)
+        failing = Breaker(NOON, failures=2)
+        assert after(failing, [result, self.SILENT], NOON, POLICY).failures == 3
+
+    @pytest.mark.parametrize("result", NOT_CALLED)
+    def test_does_not_end_a_storm(self, result: Result) -> None:
+        silent = [self.SILENT] * POLICY.breaker_failures
+        assert is_storm([result, *silent], POLICY)
+        assert is_charged([result, self.SILENT])
+
+    @pytest.mark.parametrize("result", NOT_CALLED)
+    def test_is_no_reason_to_ask_for_a_sign_of_life_or_for_the_breaker(self, result: Result) -> None:
+        assert not is_charged([result])
+        assert undisturbed(Breaker(NOON), [result, Receipt(1, 0)])

@@ -102,7 +102,7 @@ class Yonbip(OverHttp):
     def _bring(self, item: Wanted, until: float) -> Receipt:
         order = item.order
         if order.status is Status.PENDING_PAYMENT or _stays(item):
-            return Receipt(order.version, item.known_version)
+            return Receipt(order.version, item.known_version, heard=False)
         found = self._find(order.order_no, until)
         if found and found.version > order.version:
             return Receipt(found.version, found.shown, found.id)

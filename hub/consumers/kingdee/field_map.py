@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from hub.errors import Rejected, WrongConfiguration
+from hub.errors import Unfit, WrongConfiguration
 
 DEFAULT = Path(__file__).with_name("field_map.toml")
 
@@ -85,7 +85,7 @@ class Warehouse(_Part):
 
 
 class FieldMap(_Part):
-    """The whole map. Each lookup raises Rejected with the order's field where the map knows nothing."""
+    """The whole map. Each lookup raises Unfit with the order's field where the map knows nothing."""
 
     organisation: Organisation
     bill_type: BillType = BillType()
@@ -174,7 +174,7 @@ def _of_shop(field: str, part: ByShop, channel: str, shop: str) -> str:
 
 
 def _lacking(field: str, value: str, section: str) -> NoReturn:
-    raise Rejected(f"{value} is not in the field map of Kingdee; add it to {section}", field)
+    raise Unfit(f"{value} is not in the field map of Kingdee; add it to {section}", field)
 
 
 def _toml(file: Path) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def receipt(item: Item, state: State) -> Receipt:
     version = item.wanted.order.version
     # What was changed a moment ago did not show the version before.
     found = min(item.found, version - 1) if item.begun else min(item.found, version)
-    return Receipt(version, found, ref(state))
+    return Receipt(version, found, ref(state), heard=bool(item.tries) or not is_new(item.wanted))
 
 
 def ref(state: State) -> str | None:

@@ -15,7 +15,7 @@ from hub.consumers.system import Receipt, Result, Shown, Wanted
 from hub.consumers.wms.facts import facts_of
 from hub.consumers.wms.gateway import Gateway
 from hub.consumers.wms.plan import Stage, Step, may_have_been_shipped, needed, stage_of
-from hub.errors import DependencyDown, Rejected, SystemFailure, SystemUnread
+from hub.errors import DependencyDown, Rejected, SystemFailure, SystemUnread, Unfit
 from hub.interfaces.wms import Qimen
 from hub.schemas.facts import OrderFacts
 from hub.schemas.order import Status
@@ -86,9 +86,9 @@ class QimenWms(OverHttp):
     def _brought(self, item: Wanted, until: float) -> Receipt:
         order = item.order
         if item.known_version > order.version:
-            return Receipt(item.known_version, item.known_version, item.external_ref)
+            return Receipt(item.known_version, item.known_version, item.external_ref, heard=False)
         if order.status is Status.PENDING_PAYMENT or _went_on(item):
-            return Receipt(order.version, item.known_version, item.external_ref)
+            return Receipt(order.version, item.known_version, item.external_ref, heard=False)
         if _is_new(item):
             return self._created(item, None, until)
         return self._compared(item, self._find(item, until), until)
@@ -120,7 +120,7 @@ class QimenWms(OverHttp):
     def _created(self, item: Wanted, before: DeliveryOrder | None, until: float) -> Receipt:
         order = item.order
         if order.receiver is None:
-            raise Rejected(_NO_RECEIVER, "receiver")
+            raise Unfit(_NO_RECEIVER, "receiver")
         made = self._gateway.create(item, until)
         if before is None and not made.was_there:
             # Whoever comes here has asked, or knows that the order was never made: nothing was shown.
