@@ -26,6 +26,7 @@ from sqlalchemy import (
     exists,
     func,
     select,
+    text,
     true,
     update,
 )
@@ -44,6 +45,9 @@ CHANNEL = "hub_outbox"
 _EVENT = [column.name for column in outbox_archive.c if column.name != "published_at"]
 _SHOWN = ("order_no", "version", "type", "routing_key", "recorded_at", "held_until", "held_for")
 _HELD = outbox.c.held_until.is_not(None) & (outbox.c.held_until > now())
+# One after another until there are enough. The planner knows an outbox that is empty, as it mostly is, and would rather
+# read all that waits and sort it, for every batch.
+_BY_ID = text("SET LOCAL enable_sort = off")
 _OTHER = outbox.alias()
 _SAME_ORDER = _OTHER.c.order_no == outbox.c.order_no
 _FOLLOWED = exists().where(_SAME_ORDER, _OTHER.c.version > outbox.c.version)
@@ -142,10 +146,9 @@ def hold(connection: Connection, ids: Sequence[int], reason: str, seconds: float
 
 def backlog(connection: Connection) -> Backlog:
     """How much waits and for how long."""
-    row = connection.execute(select(func.count(), func.min(outbox.c.recorded_at), now())).one()
-    held = connection.execute(select(func.count()).where(outbox.c.held_until > now())).scalar_one()
-    oldest: datetime | None = row[1]
-    return Backlog(row[0], held, (row[2] - oldest).total_seconds() if oldest else 0.0)
+    pending, held = (_count(connection, here) for here in (true(), outbox.c.held_until > now()))
+    oldest = connection.execute(select(outbox.c.recorded_at, now()).order_by(outbox.c.id).limit(1)).one_or_none()
+    return Backlog(pending, held, (oldest[1] - oldest[0]).total_seconds() if oldest else 0.0)
 
 
 def waiting(connection: Connection, limit: int, *, held_only: bool = False) -> list[dict[str, Any]]:
@@ -182,6 +185,8 @@ def event_of(announcement: Announcement, event_id: str, recorded_at: datetime) -
 def _claim(
     connection: Connection, part: Part, asked: Mapping[str, Any], most: int, besides: Sequence[int]
 ) -> list[Pending]:
+    if is_postgres(connection):
+        connection.execute(_BY_ID)
     batch, claimed = _claiming(is_postgres(connection), bool(besides), part)
     given = batch.given(_rows(besides)) if besides else {}
     return [Pending(*row) for row in connection.execute(claimed, {**asked, **given, "most": most}).all()]
@@ -204,6 +209,10 @@ def _claiming(postgres: bool, besides: bool, part: Part) -> tuple[Batch, Select[
 def _waits_otherwise(rows: FromClause) -> ColumnElement[bool]:
     """Not for the queue that is `lacking` alone."""
     return func.coalesce(rows.c.held_for, "") != bindparam("lacking")
+
+
+def _count(connection: Connection, here: ColumnElement[bool]) -> int:
+    return connection.execute(select(func.count()).select_from(outbox).where(here)).scalar_one()
 
 
 def _oldest(among: ColumnElement[bool]) -> ScalarSelect[int]:
