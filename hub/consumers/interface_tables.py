@@ -142,8 +142,10 @@ class InterfaceTables:
         try:
             with reading(self._engine) as connection:
                 present = _present(connection, sorted(order_numbers), lock=False)
-        except (DependencyDown, ProgrammingError) as error:
+        except DependencyDown as error:
             return [Unreachable(f"{self.name}: {error}")] * len(order_numbers)
+        except ProgrammingError as error:
+            return [Unreachable(f"{self.name}: the interface tables are not ours: {_said(error)}")] * len(order_numbers)
         return [Shown(present.get(number, (0, ""))[0]) for number in order_numbers]
 
     def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:

@@ -172,8 +172,12 @@ class Relay:
             self._record(lease, confirmed, held)
             reach("relay.settled")
         except LeaseLost:
-            metrics.leases_lost.inc()
-            self._leases = [each for each in self._leases if each != lease]
+            self._lose([lease])
+
+    def _lose(self, lost: Sequence[Lease]) -> None:
+        metrics.leases_lost.inc(len(lost))
+        self._leases = [each for each in self._leases if each not in lost]
+        for lease in lost:
             _log.warning("lease.lost", lease=lease.name, published_again_by="the new holder")
 
     def _told(self, rows: Sequence[Pending]) -> tuple[dict[int, list[Message]], dict[int, str]]:
@@ -232,7 +236,8 @@ class Relay:
         begun = clock.monotonic()
         seconds = self._settings.lease_seconds
         with writing(self._engine) as connection:
-            self._leases = [lease for lease in self._leases if leases.renew(connection, lease, seconds)]
+            kept = [lease for lease in self._leases if leases.renew(connection, lease, seconds)]
+        self._lose([lease for lease in self._leases if lease not in kept])
         # On its own: whoever held some rows and wanted others could block a relay that does the same the other way.
         with writing(self._engine) as connection:
             taken = self._one_more(connection)
