@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from hub.consumers.system import Result, Shown, Wanted
 from hub.consumers.worker import Worker
 from hub.crash_points import told
 from hub.daemon import Loop, Vitals, run_loops
-from hub.database import reading, writing
+from hub.database import present, reading, writing
 from hub.errors import BusLost, Busy, SystemFailure
 from hub.schemas.envelope import FOLLOWED, Event
 from hub.tables import ledger as entries
@@ -151,6 +152,16 @@ class TestOnTheShortWay:
         assert short.system.journal == [("SO-1", 1), ("SO-2", 2)]
         assert standing(engine) == Standing(wanted=3, applied=2, superseded=1)
         assert {(row["lease_token"], row["tried_version"], row["wanted_body"]) for row in rows(engine)} == {(None,) * 3}
+
+    def test_it_is_leased_for_as_long_as_by_a_claim_from_the_ledger(self, engine: Engine, short: Short) -> None:
+        with reading(engine) as connection:
+            before = present(connection)
+        short.comes(event_at(1))
+        with reading(engine) as connection:
+            after = present(connection)
+        (row,) = rows(engine)
+        lease = timedelta(seconds=short.policy.lease_seconds)
+        assert before + lease <= row["lease_until"] <= after + lease
 
     def test_the_system_is_told_the_same_as_by_a_claim_from_the_ledger(self, engine: Engine, short: Short) -> None:
         short.comes(event_at(1))

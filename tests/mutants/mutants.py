@@ -188,7 +188,7 @@ MUTANTS = (
         "hub/consumers/ledger_statements.py",
         '("lease_until", case((token.is_not(None), in_seconds(_LEASE)))),',
         '("lease_until", case((token == "", in_seconds(_LEASE)))),',
-        seeds=300,
+        (f"{HANDOVER}::TestOnTheShortWay::test_it_is_leased_for_as_long_as_by_a_claim_from_the_ledger",),
     ),
     Mutant(
         "what comes in passes an open breaker",

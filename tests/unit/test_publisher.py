@@ -59,6 +59,7 @@ def test_one_word_may_end_exactly_where_a_batch_ends() -> None:
 def test_a_word_for_one_alone_says_nothing_of_other_batches() -> None:
     one, other = batch_of(3, first_tag=1), batch_of(2, first_tag=4)
     settle([one, other], (4, False, CONFIRMED))
+    assert one.fates() == [UNKNOWN] * 3
     settle([one, other], (3, False, CONFIRMED))
     assert one.fates() == [UNKNOWN, UNKNOWN, CONFIRMED]
     assert other.fates() == [CONFIRMED, UNKNOWN]
