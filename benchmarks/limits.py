@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 _BROKER = (
-    "both cores are full: for an event the broker takes about 160 us of them (four quorum queues), the relay 50, "
-    "PostgreSQL 40; a bare publisher that mirrors no headers is 13 to 15 naive relays and 4 to 5 faststream-outboxes"
+    "both cores are full: for an event the broker takes about 130 us of them (four quorum queues), PostgreSQL 32, the "
+    "relay 26; a bare publisher that mirrors no headers is 13 to 15 naive relays and 4 to 5 faststream-outboxes"
 )
-_PYTHON = "the threads of one Python process: about 85 us for an event and 25 for its frames; PostgreSQL 65 beside it"
+_PYTHON = (
+    "the threads of one Python process take turns: about 95 us of it for an event, PostgreSQL 70 beside it, the broker "
+    "15; each core waits a third of the time for the other"
+)
 _PACE = "a rest of up to 40 ms in which events gather; at this rate the two cores are about 85 % busy"
 
 LIMITS: dict[str, str] = {
