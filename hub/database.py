@@ -17,6 +17,7 @@ from sqlalchemy import (
     Engine,
     String,
     Table,
+    collate,
     create_engine,
     event,
     literal,
@@ -144,6 +145,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def is_postgres(engine: Engine | Connection) -> bool:
     """Whether PostgreSQL is behind it."""
     return engine.dialect.name == "postgresql"
+
+
+def by_code(postgres: bool, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column that is sorted and compared as Python would, whatever language the database sorts by."""
+    return collate(column, "C") if postgres else column
 
 
 def insert_into(connection: Connection, table: Table) -> Any:

@@ -42,7 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from hub.batches import batch_of
-from hub.database import is_postgres, reading
+from hub.database import by_code, is_postgres, reading
 from hub.schemas.facts import HEAD, LINE, OrderFacts, facts_of_rows
 
 _AT_ONCE = 2000
@@ -175,11 +175,6 @@ def count(engine: Engine, side: Side) -> int:
         return connection.execute(select(func.count()).select_from(side.orders)).scalar_one()
 
 
-def sortable(engine: Engine | Connection, number: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A column that the database sorts and compares as Python would."""
-    return collate(number, "C") if is_postgres(engine) else number
-
-
 def _be_patient(connection: Connection) -> None:
     if is_postgres(connection):
         connection.execute(select(*(func.set_config(name, value, True) for name, value in _SETTINGS.items())))
@@ -204,7 +199,11 @@ def _joined(connection: Connection, side: Side, chosen: Chosen) -> Select[Any]:
         lines, same = few.lateral(), true()
     columns = [orders.c[name] for name in HEAD] + [lines.c[name] for name in LINE]
     joined = orders.outerjoin(lines, same)
-    return select(*columns).select_from(joined).order_by(sortable(connection, orders.c.order_no), lines.c.line_no)
+    return (
+        select(*columns)
+        .select_from(joined)
+        .order_by(by_code(is_postgres(connection), orders.c.order_no), lines.c.line_no)
+    )
 
 
 def _chosen(connection: Connection, table: Table, names: tuple[str, ...], chosen: Chosen) -> FromClause:

@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, collate, select
+from sqlalchemy import Connection, Engine, Select, select
 
 from hub.audit import verbs
 from hub.audit.chain import START, link
-from hub.database import in_seconds, insert_into, is_postgres, reading, writing
+from hub.database import by_code, in_seconds, insert_into, is_postgres, reading, writing
 from hub.errors import BadInput, Refused
 from hub.tables import order_history, seals
 
@@ -125,7 +125,7 @@ def streamed(
 
 def _recorded(connection: Connection, after: datetime | None, cut: datetime) -> Select[Any]:
     # Every database has to sort alike, or the same rows had two digests.
-    number = collate(order_history.c.order_no, "C") if is_postgres(connection) else order_history.c.order_no
+    number = by_code(is_postgres(connection), order_history.c.order_no)
     columns = (order_history.c.order_no, order_history.c.version, order_history.c.hash)
     query = select(*columns).where(order_history.c.recorded_at <= cut).order_by(number, order_history.c.version)
     return query if after is None else query.where(order_history.c.recorded_at > after)

@@ -88,7 +88,7 @@ def filled(breaker: Breaker, moment: datetime, policy: Consumer) -> float:
 
 def after(breaker: Breaker, results: Sequence[Result], moment: datetime, policy: Consumer) -> Breaker:
     """The breaker after a batch has come back."""
-    told = [each for each in results if not isinstance(each, (Unaskable, Postponed)) and not _was_not_called(each)]
+    told = [each for each in _called(results) if not isinstance(each, (Unaskable, Postponed))]
     if breaker.cause is Cause.PAUSED:
         return breaker
     if not told:
@@ -113,18 +113,19 @@ def _learned(breaker: Breaker, results: Sequence[Result], moment: datetime, poli
 
 def undisturbed(breaker: Breaker, results: Sequence[Result]) -> bool:
     """Whether there is nothing to learn: it was closed, and whatever it was called for was answered."""
-    return breaker.cause is None and not breaker.failures and all(_answered(r) or _was_not_called(r) for r in results)
+    return breaker.cause is None and not breaker.failures and all(map(_answered, _called(results)))
 
 
 def is_storm(results: Sequence[Result], policy: Consumer) -> bool:
     """Whether so many orders got no answer, and none got one, that it must be the system and not the orders."""
-    told = [each for each in results if not isinstance(each, Postponed) and not _was_not_called(each)]
+    told = [each for each in _called(results) if not isinstance(each, Postponed)]
     return len(told) >= max(2, policy.breaker_failures) and unanswered(told)
 
 
 def is_charged(results: Sequence[Result]) -> bool:
     """Whether an order would be charged for a failure, and no answer shows that the system is there."""
-    return unanswered(results) and any(not isinstance(each, _FREE) and not _was_not_called(each) for each in results)
+    called = _called(results)
+    return unanswered(called) and any(not isinstance(each, _FREE) for each in called)
 
 
 def unanswered(results: Sequence[Result]) -> bool:
@@ -133,11 +134,12 @@ def unanswered(results: Sequence[Result]) -> bool:
 
 
 def _answered(result: Result) -> bool:
-    return isinstance(result, (Receipt, Rejected)) and not _was_not_called(result)
+    return isinstance(result, (Receipt, Rejected))
 
 
-def _was_not_called(result: Result) -> bool:
-    return isinstance(result, Unfit) or (isinstance(result, Receipt) and not result.heard)
+def _called(results: Sequence[Result]) -> list[Result]:
+    """Those for which the system was called: the others say nothing of whether it is there."""
+    return [each for each in results if (each.heard if isinstance(each, Receipt) else not isinstance(each, Unfit))]
 
 
 def _opened(breaker: Breaker, failure: SystemFailure, moment: datetime, seconds: float, policy: Consumer) -> Breaker:

@@ -133,7 +133,7 @@ class InterfaceTables:
         except DependencyDown as error:
             return [Unreachable(f"{self.name}: {error}")] * len(wanted)
         except ProgrammingError as error:
-            return [Unreachable(f"{self.name}: the interface tables are not ours: {_said(error)}")] * len(wanted)
+            return [self._not_ours(error)] * len(wanted)
         except (DataError, IntegrityError, InternalError) as error:
             return self._halved(wanted, Rejected(_said(error)))
 
@@ -145,7 +145,7 @@ class InterfaceTables:
         except DependencyDown as error:
             return [Unreachable(f"{self.name}: {error}")] * len(order_numbers)
         except ProgrammingError as error:
-            return [Unreachable(f"{self.name}: the interface tables are not ours: {_said(error)}")] * len(order_numbers)
+            return [self._not_ours(error)] * len(order_numbers)
         return [Shown(present.get(number, (0, ""))[0]) for number in order_numbers]
 
     def facts(self, chosen: Chosen = EVERYTHING) -> Iterator[OrderFacts]:
@@ -201,6 +201,9 @@ class InterfaceTables:
 
     def _unprepared(self) -> str:
         return f"{self.name}: no interface tables; run hub systems create {self.name}"
+
+    def _not_ours(self, error: ProgrammingError) -> Unreachable:
+        return Unreachable(f"{self.name}: the interface tables are not ours: {_said(error)}")
 
     def _halved(self, wanted: Sequence[Wanted], failure: SystemFailure) -> list[Result]:
         if len(wanted) == 1:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    collate,
     func,
     not_,
     or_,
@@ -24,7 +23,7 @@ from sqlalchemy import (
 
 from hub.batches import Batch, all_of
 from hub.consumers.outcome import ParkedReason
-from hub.database import in_seconds, insert_of, now
+from hub.database import by_code, in_seconds, insert_of, now
 from hub.tables import ledger
 
 FOLLOWS_WITHIN_SECONDS = 600
@@ -120,7 +119,7 @@ def leased(postgres: bool) -> tuple[Batch, Update]:
 def locked(postgres: bool) -> tuple[Batch, Select[Any]]:
     """Lock entries in the order of their numbers, letter by letter, whatever the collation of the database is."""
     batch, here = _those(postgres)
-    number = collate(ledger.c.order_no, "C") if postgres else ledger.c.order_no
+    number = by_code(postgres, ledger.c.order_no)
     return batch, select(ledger.c.order_no).where(here).order_by(number).with_for_update()
 
 

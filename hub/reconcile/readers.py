@@ -12,7 +12,7 @@ from sqlalchemy import Engine, and_, select
 
 from hub import sides
 from hub.batches import batch_of
-from hub.database import reading
+from hub.database import by_code, is_postgres, reading
 from hub.oms import snapshots
 from hub.reconcile.compare import Difference, Kind
 from hub.reconcile.rules import SystemRules
@@ -35,7 +35,7 @@ def changed_since(engine: Engine, moment: datetime, at_once: int) -> Iterator[tu
     """The numbers of orders that changed since then, sorted, so many at once; each page is a short query."""
     last = ""
     changed = snapshots.changed_since(moment).subquery()
-    number = sides.sortable(engine, changed.c.order_no)
+    number = by_code(is_postgres(engine), changed.c.order_no)
     while True:
         page = select(number).where(number > last).order_by(number).limit(at_once)
         with reading(engine) as connection:

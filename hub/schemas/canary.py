@@ -10,14 +10,13 @@ import json
 from datetime import datetime
 
 from hub.errors import Undecodable
+from hub.schemas.text import EARLIEST, TOO_LATE
 
 TYPE = "com.orderhub.canary.v1"
 ROUTING_KEY = "canary"
 SOURCE = "/oms/canary"
 SUBJECT_PREFIX = "~canary/"
 """No order number begins like this."""
-_YEARS = range(1970, 2200)
-"""The years that every database can express in every time zone."""
 
 
 def body_of(event_id: str, committed_at: datetime) -> str:
@@ -41,6 +40,6 @@ def committed_at(body: bytes) -> datetime:
         moment = datetime.fromisoformat(told["recordedtime"])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise Undecodable("not_json", "body: no canary of this hub") from None
-    if told.get("type") != TYPE or moment.tzinfo is None or moment.year not in _YEARS:
+    if told.get("type") != TYPE or moment.tzinfo is None or not EARLIEST <= moment < TOO_LATE:
         raise Undecodable("invalid", "type or recordedtime: no canary of this hub")
     return moment

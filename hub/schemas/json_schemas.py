@@ -91,8 +91,7 @@ def _open(node: Any) -> Any:
     # A reader must accept what a later minor version adds, so the published schema forbids no extra field.
     # What a map holds stays: it is no field that nobody knows.
     if isinstance(node, dict):
-        kept = {key: value for key, value in node.items() if (key, value) != ("additionalProperties", False)}
-        return {key: _open(value) for key, value in kept.items()}
+        return {key: _open(value) for key, value in node.items() if (key, value) != ("additionalProperties", False)}
     return [_open(value) for value in node] if isinstance(node, list) else node
 
 

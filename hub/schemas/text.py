@@ -61,14 +61,17 @@ Token = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterVal
 Note = Annotated[str, StringConstraints(max_length=1024), AfterValidator(storable)]
 """Human text of several lines, possibly none."""
 
-_EARLIEST, _TOO_LATE = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+EARLIEST, TOO_LATE = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""The years that every database can express in every time zone."""
+
+_WRITTEN = "%Y-%m-%dT%H:%M:%SZ"
 # JSON Schema has no word for the limits of a moment: these are the names that ajv-formats gives them.
-_LIMITS = {"formatMinimum": "1970-01-02T00:00:00Z", "formatExclusiveMaximum": "2200-01-01T00:00:00Z"}
+_LIMITS = {"formatMinimum": EARLIEST.strftime(_WRITTEN), "formatExclusiveMaximum": TOO_LATE.strftime(_WRITTEN)}
 
 Moment = Annotated[
     AwareDatetime,
     # Above the function, pydantic would compare in Python, at four times the cost.
-    Field(ge=_EARLIEST, lt=_TOO_LATE, json_schema_extra={**_LIMITS}),
+    Field(ge=EARLIEST, lt=TOO_LATE, json_schema_extra={**_LIMITS}),
     BeforeValidator(dated),
 ]
 """A moment with its offset, in years that every database and every time zone can express."""

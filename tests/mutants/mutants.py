@@ -590,7 +590,7 @@ MUTANTS = (
     Mutant(
         "workers lock entries as the language of the database sorts them",
         "hub/consumers/ledger_statements.py",
-        'number = collate(ledger.c.order_no, "C") if postgres else ledger.c.order_no',
+        "number = by_code(postgres, ledger.c.order_no)",
         "number = ledger.c.order_no",
         (LOCKS,),
         on="postgresql",
